@@ -1,0 +1,63 @@
+/** Stream sockets. Errors are operational: an `Error` with a Node-style `code` (ECONNREFUSED, ECONNRESET, EADDRINUSE, ETIMEDOUT, …). */
+export interface Network {
+  /** Rejects with EADDRINUSE, EACCES or EADDRNOTAVAIL. `host` undefined means every address; port 0 means any free port. */
+  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
+  /** Rejects with ECONNREFUSED, ETIMEDOUT, ENOTFOUND, … The connection delivers nothing until `start`. */
+  connect(options: ConnectOptions): Promise<Connection>;
+}
+
+export interface ListenOptions {
+  readonly host?: string | undefined;
+  readonly port: number;
+}
+
+export interface ConnectOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Stops accepting. Connections already accepted live on. */
+  close(): Promise<void>;
+}
+
+export interface ConnectionHandlers {
+  /** Bytes in arrival order, split anywhere. The chunk belongs to the receiver. */
+  data(chunk: Buffer): void;
+  /** The write buffer has emptied after a `write` that returned false. */
+  drain?(): void;
+  /** The peer has finished writing (half-close). Without this handler the connection ends its own side too. */
+  end?(): void;
+  /** Exactly once, last: the connection is gone. `error` tells why where it was not a plain close. */
+  close(error: Error | undefined): void;
+}
+
+export interface Connection {
+  /** Textual addresses without an IPv4-mapped prefix: `127.0.0.1`, never `::ffff:127.0.0.1`. */
+  readonly remoteHost: string;
+  readonly remotePort: number;
+  readonly localHost: string;
+  readonly localPort: number;
+  /** Bytes accepted by `write` that the system has not taken yet. */
+  readonly bufferedBytes: number;
+  readonly closed: boolean;
+  /** Begins delivery. Call once, in the turn that received the connection. */
+  start(handlers: ConnectionHandlers): void;
+  /**
+   * Queues bytes, in order; the caller must not change them afterwards. What one turn writes leaves in one
+   * system call. False: over the high-water mark, wait for `drain` (the bytes are queued all the same).
+   * Writing to a closed connection is ignored and returns false.
+   */
+  write(bytes: Buffer): boolean;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  /** Closes now; queued bytes may be lost. */
+  destroy(): void;
+  /** Closes now with a reset, so that the peer sees ECONNRESET. */
+  reset(): void;
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+const shared = { environment: "node" as const, testTimeout: 30_000, hookTimeout: 30_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { ...shared, name: "unit", include: ["src/**/*.test.ts", "test/house/**/*.test.ts"] } },
+      // Real sockets, child processes from dist/, clients that npm alone can install.
+      { test: { ...shared, name: "e2e", include: ["test/e2e/**/*.test.ts"], fileParallelism: false } },
+      // Peers from outside npm: Debian packages, Maven Central, PyPI.
+      { test: { ...shared, name: "interop", include: ["test/interop/**/*.test.ts"], fileParallelism: false } },
+      { test: { ...shared, name: "sim", include: ["sim/**/*.test.ts"], testTimeout: 600_000 } },
+    ],
+  },
+});
