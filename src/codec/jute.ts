@@ -8,7 +8,6 @@ interface JuteOptions {
 }
 
 type NullIf<O> = O extends { readonly nullable: true } ? null : never;
-type NoOptions = Readonly<Record<never, never>>;
 
 const EVERY = parseVersions("0");
 const NEVER = parseVersions("none");
@@ -19,7 +18,7 @@ function field<Decoded, Input>(type: Field["type"], options: JuteOptions | undef
 
 /** A constructor for scalar fields whose TypeScript type is `T`. */
 export function juteScalar<T>(kind: ScalarKind) {
-  return <const O extends JuteOptions = NoOptions>(options?: O): Field<T | NullIf<O>, T | NullIf<O>, false> => field({ kind }, options);
+  return <const O extends JuteOptions>(options?: O): Field<T | NullIf<O>, T | NullIf<O>, false> => field({ kind }, options);
 }
 
 export const byte = juteScalar<number>("int8");
@@ -39,12 +38,12 @@ export function nested<F extends Fields>(record: Schema<F>): Field<DecodedOf<F>,
   return field({ kind: "struct", name: record.name, fields: record.fields }, undefined);
 }
 
-export function vector<F extends Fields, const O extends JuteOptions = NoOptions>(element: Schema<F>, options?: O): Field<DecodedOf<F>[] | NullIf<O>, readonly InputOf<F>[] | NullIf<O>, false> {
+export function vector<F extends Fields, const O extends JuteOptions>(element: Schema<F>, options?: O): Field<DecodedOf<F>[] | NullIf<O>, readonly InputOf<F>[] | NullIf<O>, false> {
   return field({ kind: "array", element: { kind: "struct", name: element.name, fields: element.fields } }, options);
 }
 
 /** `vectorOf(ustring)`. */
-export function vectorOf<T, const O extends JuteOptions = NoOptions>(element: () => Field<T>, options?: O): Field<T[] | NullIf<O>, readonly T[] | NullIf<O>, false> {
+export function vectorOf<T, const O extends JuteOptions>(element: () => Field<T>, options?: O): Field<T[] | NullIf<O>, readonly T[] | NullIf<O>, false> {
   return field({ kind: "array", element: element().type }, options);
 }
 

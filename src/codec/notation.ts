@@ -32,12 +32,10 @@ function field<Decoded, Input, Opt extends boolean>(type: Type, versions: string
 
 /** A constructor for scalar fields whose TypeScript type is `T`: how branded ids get their brand at decode. */
 export function scalar<T>(kind: ScalarKind) {
-  return <const O extends FieldOptions<T> = NoOptions>(versions: string, options?: O): Field<T | NullIf<O>, T | NullIf<O>, Optional<O>> =>
+  return <const O extends FieldOptions<T>>(versions: string, options?: O): Field<T | NullIf<O>, T | NullIf<O>, Optional<O>> =>
     field({ kind }, versions, options);
 }
 
-/** No options. */
-type NoOptions = Readonly<Record<never, never>>;
 
 export const bool = scalar<boolean>("bool");
 export const int8 = scalar<number>("int8");
@@ -54,12 +52,12 @@ export const string = scalar<string>("string");
 export const bytes = scalar<Buffer>("bytes");
 export const records = scalar<readonly Buffer[]>("records");
 
-export function struct<F extends Fields, const O extends FieldOptions<never> = NoOptions>(versions: string, name: string, fields: F, options?: O): Field<DecodedOf<F>, InputOf<F>, Optional<O>> {
+export function struct<F extends Fields, const O extends FieldOptions<never>>(versions: string, name: string, fields: F, options?: O): Field<DecodedOf<F>, InputOf<F>, Optional<O>> {
   return field({ kind: "struct", name, fields }, versions, options);
 }
 
 /** A list of structs. */
-export function array<F extends Fields, const O extends FieldOptions<readonly []> = NoOptions>(
+export function array<F extends Fields, const O extends FieldOptions<readonly []>>(
   versions: string,
   name: string,
   fields: F,
@@ -69,7 +67,7 @@ export function array<F extends Fields, const O extends FieldOptions<readonly []
 }
 
 /** A list of scalars: `list("0+", int32)`. */
-export function list<T, const O extends FieldOptions<readonly []> = NoOptions>(
+export function list<T, const O extends FieldOptions<readonly []>>(
   versions: string,
   element: (versions: string) => Field<T>,
   options?: O,

@@ -1,0 +1,20 @@
+import { performance } from "node:perf_hooks";
+import type { Clock, Timers } from "../clock.ts";
+
+export const realClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+};
+
+/** Node fires a timer of a longer delay at once. */
+const DELAY_MS_MAX = 0x7fff_ffff;
+
+export const realTimers: Timers = {
+  after(delayMs, callback) {
+    const handle = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
+    return { cancel: () => clearTimeout(handle) };
+  },
+  soon(callback) {
+    setImmediate(callback);
+  },
+};

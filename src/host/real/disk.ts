@@ -1,0 +1,193 @@
+import fs from "node:fs";
+import { constants } from "node:fs";
+import { dirname } from "node:path";
+import { tryLock } from "fs-native-extensions";
+import type { DirectoryEntry, Disk, File, FileLock, FileStat, OpenMode } from "../disk.ts";
+
+/** IOV_MAX: the kernel takes no more buffers in one writev. */
+const WRITEV_CHUNKS_MAX = 1024;
+
+const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR | constants.O_CREAT,
+  truncate: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC,
+};
+
+export const realDisk: Disk = {
+  open: (path, mode) => callbackToPromise<number>((done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd)),
+  openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644)),
+  readFile: (path) => fs.promises.readFile(path),
+  async readDirectory(path) {
+    const entries = await fs.promises.readdir(path, { withFileTypes: true });
+    return entries.map((entry): DirectoryEntry => ({ name: entry.name, kind: kindOf(entry) }));
+  },
+  async stat(path): Promise<FileStat | undefined> {
+    try {
+      const stat = await fs.promises.stat(path);
+      return { kind: kindOf(stat), size: stat.size, modifiedMs: stat.mtimeMs };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  },
+  async makeDirectory(path) {
+    await fs.promises.mkdir(path, { recursive: true });
+  },
+  makeDirectorySync(path) {
+    fs.mkdirSync(path, { recursive: true });
+  },
+  rename: (from, to) => fs.promises.rename(from, to),
+  renameSync: (from, to) => fs.renameSync(from, to),
+  remove: (path) => fs.promises.rm(path, { force: true }),
+  removeSync: (path) => fs.rmSync(path, { force: true }),
+  removeDirectory: (path) => fs.promises.rm(path, { force: true, recursive: true }),
+  async syncDirectory(path) {
+    const directory = await fs.promises.open(path, constants.O_RDONLY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  },
+  async setModifiedTime(path, wallMs) {
+    await fs.promises.utimes(path, wallMs / 1000, wallMs / 1000);
+  },
+  async lock(path): Promise<FileLock | undefined> {
+    await fs.promises.mkdir(dirname(path), { recursive: true });
+    const fd = fs.openSync(path, OPEN_FLAGS.write, 0o644);
+    // An open-file-description lock: it conflicts with a JVM's fcntl lock and ends with the descriptor.
+    if (!tryLock(fd)) {
+      fs.closeSync(fd);
+      return undefined;
+    }
+    return {
+      release: () => {
+        fs.closeSync(fd);
+        return Promise.resolve();
+      },
+    };
+  },
+};
+
+class DescriptorFile implements File {
+  readonly path: string;
+  readonly #fd: number;
+  /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.#fd = fd;
+  }
+
+  sizeSync(): number {
+    return fs.fstatSync(this.#fd).size;
+  }
+
+  async read(into: Buffer, position: number): Promise<number> {
+    let total = 0;
+    while (total < into.length) {
+      const at = total;
+      const count = await callbackToPromise<number>((done) => fs.read(this.#fd, into, at, into.length - at, position + at, done));
+      if (count === 0) break;
+      total += count;
+    }
+    return total;
+  }
+
+  readSync(into: Buffer, position: number): number {
+    let total = 0;
+    while (total < into.length) {
+      const count = fs.readSync(this.#fd, into, total, into.length - total, position + total);
+      if (count === 0) break;
+      total += count;
+    }
+    return total;
+  }
+
+  write(chunks: readonly Buffer[], position: number): Promise<void> {
+    return this.#inOrder(async () => {
+      let at = position;
+      let rest = chunks;
+      while (rest.length > 0) {
+        const head = rest.slice(0, WRITEV_CHUNKS_MAX);
+        const offset = at;
+        const written = await callbackToPromise<number>((done) => fs.writev(this.#fd, head, offset, done));
+        at += written;
+        rest = dropBytes(rest, written);
+      }
+    });
+  }
+
+  writeSync(chunks: readonly Buffer[], position: number): void {
+    let at = position;
+    let rest = chunks;
+    while (rest.length > 0) {
+      const [only] = rest;
+      const written = rest.length === 1 && only !== undefined ? fs.writeSync(this.#fd, only, 0, only.length, at) : fs.writevSync(this.#fd, rest.slice(0, WRITEV_CHUNKS_MAX), at);
+      at += written;
+      rest = dropBytes(rest, written);
+    }
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#inOrder(() => callbackToPromise<void>((done) => fs.ftruncate(this.#fd, size, done)));
+  }
+
+  truncateSync(size: number): void {
+    fs.ftruncateSync(this.#fd, size);
+  }
+
+  sync(): Promise<void> {
+    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fsync(this.#fd, done)));
+  }
+
+  dataSync(): Promise<void> {
+    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fdatasync(this.#fd, done)));
+  }
+
+  close(): Promise<void> {
+    return this.#inOrder(() => callbackToPromise<void>((done) => fs.close(this.#fd, done)));
+  }
+
+  closeSync(): void {
+    fs.closeSync(this.#fd);
+  }
+
+  #inOrder(operation: () => Promise<void>): Promise<void> {
+    const result = this.#tail.then(operation);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** What is left of `chunks` after `count` bytes. Empty chunks go too, so that a rest is never empty bytes only. */
+function dropBytes(chunks: readonly Buffer[], count: number): readonly Buffer[] {
+  let skip = count;
+  let index = 0;
+  for (let chunk = chunks[index]; chunk !== undefined && skip >= chunk.length; chunk = chunks[index]) {
+    skip -= chunk.length;
+    index += 1;
+  }
+  const first = chunks[index];
+  if (first === undefined) return [];
+  return skip === 0 && index === 0 ? chunks : [first.subarray(skip), ...chunks.slice(index + 1)];
+}
+
+function callbackToPromise<T>(start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    start((error, value) => {
+      if (error === null || error === undefined) resolve(value as T);
+      else reject(error);
+    });
+  });
+}
+
+function kindOf(entry: { isFile(): boolean; isDirectory(): boolean }): DirectoryEntry["kind"] {
+  if (entry.isFile()) return "file";
+  return entry.isDirectory() ? "directory" : "other";
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}
