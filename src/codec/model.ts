@@ -92,7 +92,7 @@ export const ZERO_UUID = "AAAAAAAAAAAAAAAAAAAAAA";
 
 /** The value of a field that the version does not have, made anew for each object. */
 export function defaultOf(field: Field): unknown {
-  if (field.default !== undefined) return field.default;
+  if (field.default !== undefined) return Array.isArray(field.default) ? [] : field.default;
   switch (field.type.kind) {
     case "bool":
       return false;

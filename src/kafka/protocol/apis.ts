@@ -1,0 +1,37 @@
+import type { Api } from "./api.ts";
+import { apiVersions } from "./messages/api-versions.ts";
+import { controlledShutdown } from "./messages/controlled-shutdown.ts";
+import { createTopics } from "./messages/create-topics.ts";
+import { deleteTopics } from "./messages/delete-topics.ts";
+import { describeCluster } from "./messages/describe-cluster.ts";
+import { describeConfigs } from "./messages/describe-configs.ts";
+import { fetch } from "./messages/fetch.ts";
+import { findCoordinator } from "./messages/find-coordinator.ts";
+import { initProducerId } from "./messages/init-producer-id.ts";
+import { leaderAndIsr } from "./messages/leader-and-isr.ts";
+import { listOffsets } from "./messages/list-offsets.ts";
+import { metadata } from "./messages/metadata.ts";
+import { offsetForLeaderEpoch } from "./messages/offset-for-leader-epoch.ts";
+import { produce } from "./messages/produce.ts";
+import { stopReplica } from "./messages/stop-replica.ts";
+import { updateMetadata } from "./messages/update-metadata.ts";
+
+/** Every API whose messages are declared. */
+export const apis = {
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  leaderAndIsr,
+  stopReplica,
+  updateMetadata,
+  controlledShutdown,
+  findCoordinator,
+  apiVersions,
+  createTopics,
+  deleteTopics,
+  initProducerId,
+  offsetForLeaderEpoch,
+  describeConfigs,
+  describeCluster,
+} as const satisfies Record<string, Api>;
