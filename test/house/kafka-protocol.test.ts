@@ -103,7 +103,7 @@ function specDefaults(message: SpecMessage, fields: readonly SpecField[], declar
     const innerDeclared = structOf(mine.type);
     const below = inner === undefined || innerDeclared === undefined ? [] : specDefaults(message, inner, innerDeclared, `${path}${name}.`);
     if (field.default === undefined) return below;
-    const shown = mine.default === null ? "null" : Array.isArray(mine.default) ? "" : String(mine.default);
+    const shown = Array.isArray(mine.default) ? "" : typeof mine.default === "string" ? mine.default : JSON.stringify(mine.default);
     const wanted = String(field.default).startsWith("0x") ? String(Number(field.default)) : String(field.default);
     return shown === wanted ? below : [`${path}${name} has default ${shown}, not ${wanted}`, ...below];
   });

@@ -9,9 +9,9 @@ export type LeaderEpoch = Brand<number, "LeaderEpoch">;
 /** A record's place in a partition; -1 where there is none. */
 export type Offset = Brand<number, "Offset">;
 
-export const toBrokerId = (id: number): BrokerId => id as BrokerId;
-export const toLeaderEpoch = (epoch: number): LeaderEpoch => epoch as LeaderEpoch;
-export const toOffset = (offset_: number): Offset => offset_ as Offset;
+export const toBrokerId = (value: number): BrokerId => value as BrokerId;
+export const toLeaderEpoch = (value: number): LeaderEpoch => value as LeaderEpoch;
+export const toOffset = (value: number): Offset => value as Offset;
 
 /** A field that decodes to a branded id and takes any number when written. */
 function id<T extends number>(kind: "int32" | "int64") {

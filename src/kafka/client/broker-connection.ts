@@ -1,0 +1,134 @@
+import { Reader } from "../../codec/reader.ts";
+import type { Decoded, Input } from "../../codec/schema.ts";
+import { Writer } from "../../codec/writer.ts";
+import type { Timer } from "../../host/clock.ts";
+import type { Host } from "../../host/host.ts";
+import type { Connection } from "../../host/net.ts";
+import { OperationalError } from "../../lib/error.ts";
+import { FrameDecoder } from "../../lib/frames.ts";
+import type { Api } from "../protocol/api.ts";
+import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
+
+/** A response larger than any that a broker sends is a stream out of step. */
+const RESPONSE_BYTES_MAX = 0x7fff_ffff;
+
+export interface BrokerConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly clientId: string;
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+}
+
+interface Waiting {
+  readonly api: Api;
+  readonly version: number;
+  readonly correlationId: number;
+  readonly timer: Timer;
+  resolve(response: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * One connection to one broker: requests go out as they are sent, responses come back in the same order. A request
+ * that is not answered in time, or out of order, ends the connection and every request that waits on it.
+ */
+export class BrokerConnection {
+  readonly #host: Host;
+  readonly #options: BrokerConnectionOptions;
+  readonly #connection: Connection;
+  readonly #decoder = new FrameDecoder({ frameBytesMax: RESPONSE_BYTES_MAX });
+  readonly #waiting: Waiting[] = [];
+  #correlationId = 0;
+  #failure: Error | undefined;
+
+  private constructor(host: Host, options: BrokerConnectionOptions, connection: Connection) {
+    this.#host = host;
+    this.#options = options;
+    this.#connection = connection;
+    connection.start({
+      data: (chunk) => this.#receive(chunk),
+      close: (error) => this.#end(error ?? new OperationalError("ECONNRESET", `${options.host}:${options.port} closed the connection`)),
+    });
+  }
+
+  /** Rejects with ECONNREFUSED, ETIMEDOUT, ENOTFOUND, … */
+  static async connect(host: Host, options: BrokerConnectionOptions): Promise<BrokerConnection> {
+    const connection = await host.net.connect({ host: options.host, port: options.port, timeoutMs: options.connectTimeoutMs });
+    return new BrokerConnection(host, options, connection);
+  }
+
+  get closed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Rejects where the connection ends, or no answer comes within `timeoutMs` (REQUEST_TIMED_OUT); an error code in the response is a value. */
+  send<A extends Api>(api: A, version: number, request: Input<A["request"]>, timeoutMs = this.#options.requestTimeoutMs): Promise<Decoded<A["response"]>> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const correlationId = this.#correlationId;
+    this.#correlationId = (correlationId + 1) & 0x7fff_ffff;
+    const writer = new Writer();
+    writer.int32(0);
+    requestHeader.write(
+      writer,
+      { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId: this.#options.clientId },
+      requestHeaderVersion(api, version),
+    );
+    api.request.write(writer, request, version);
+    const length = writer.length - 4;
+    const chunks = writer.finish();
+    Writer.patchInt32(chunks, 0, length);
+    return new Promise((resolve, reject) => {
+      const timer = this.#host.timers.after(timeoutMs, () => {
+        this.#end(new OperationalError("REQUEST_TIMED_OUT", `${this.#options.host}:${this.#options.port} did not answer ${api.name} within ${timeoutMs} ms`));
+      });
+      this.#waiting.push({ api, version, correlationId, timer, resolve, reject });
+      for (const chunk of chunks) this.#connection.write(chunk);
+    });
+  }
+
+  close(): void {
+    this.#end(new OperationalError("ECONNABORTED", "the connection was closed from this side"));
+  }
+
+  #receive(chunk: Buffer): void {
+    const readable = this.#decoder.push(chunk, (frame) => this.#answer(frame));
+    if (!readable) this.#end(new OperationalError("EPROTO", `${this.#options.host}:${this.#options.port} sent a frame of ${this.#decoder.refusedLength} bytes`));
+  }
+
+  #answer(frame: Buffer): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) {
+      this.#outOfStep("a response that nothing waits for");
+      return;
+    }
+    waiting.timer.cancel();
+    const reader = new Reader(frame);
+    const header = responseHeader.read(reader, responseHeaderVersion(waiting.api, waiting.version));
+    if (header.correlationId === waiting.correlationId) {
+      const response = waiting.api.response.read(reader, waiting.version);
+      if (!reader.bad) {
+        waiting.resolve(response);
+        return;
+      }
+    }
+    const what = reader.bad ? `a ${waiting.api.name} response that can't be read` : `response ${header.correlationId} in the place of ${waiting.correlationId}`;
+    waiting.reject(this.#outOfStep(what));
+  }
+
+  #outOfStep(what: string): Error {
+    const error = new OperationalError("EPROTO", `${this.#options.host}:${this.#options.port} sent ${what}`);
+    this.#end(error);
+    return error;
+  }
+
+  #end(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#connection.destroy();
+    for (const waiting of this.#waiting.splice(0)) {
+      waiting.timer.cancel();
+      waiting.reject(error);
+    }
+  }
+}

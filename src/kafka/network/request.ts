@@ -1,0 +1,33 @@
+import type { Decoded, Input } from "../../codec/schema.ts";
+import type { Api } from "../protocol/api.ts";
+
+/** Who asks, and how: what a handler may know beside the request itself. */
+export interface RequestContext {
+  readonly listenerName: string;
+  readonly clientHost: string;
+  readonly clientId: string | null;
+  readonly apiVersion: number;
+  /** Names the connection in logs: local address, remote address and a number. */
+  readonly connectionId: string;
+}
+
+/** A request that is not answered: Produce with acks=0. */
+export const noResponse = Symbol("no response");
+/** A request that can only be answered by closing the connection. */
+export const closeConnection = Symbol("close the connection");
+
+export type Reply<A extends Api> = Input<A["response"]> | typeof noResponse | typeof closeConnection;
+
+export type Handler<A extends Api> = (request: Decoded<A["request"]>, context: RequestContext) => Reply<A> | Promise<Reply<A>>;
+
+/** One served API, its types erased: what the network needs to know. */
+export interface Route {
+  readonly api: Api;
+  /** Requests of such an API on one connection are begun without waiting for the answers of those before them. */
+  readonly pipelined: boolean;
+  readonly handle: Handler<Api>;
+}
+
+export function route<A extends Api>(api: A, handle: Handler<A>, options?: { readonly pipelined: boolean }): Route {
+  return { api, pipelined: options?.pipelined ?? false, handle };
+}

@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { realHost } from "../../host/real/host.ts";
+import type { Connection } from "../../host/net.ts";
+import { BrokerConnection } from "../client/broker-connection.ts";
+import { apiVersions } from "../protocol/messages/api-versions.ts";
+import { metadata } from "../protocol/messages/metadata.ts";
+import { produce } from "../protocol/messages/produce.ts";
+import { closeConnection, noResponse, route, type Route } from "./request.ts";
+import { Server } from "./server.ts";
+
+const host = realHost({ logLevel: "silent" });
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+async function serve(routes: readonly Route[], limits?: { readonly connectionsPerHostMax: number }): Promise<Server> {
+  const server = new Server(
+    host,
+    { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100, ...limits },
+    routes,
+  );
+  await server.bind();
+  server.process();
+  closing.push(() => server.close());
+  return server;
+}
+
+async function connect(server: Server): Promise<BrokerConnection> {
+  const connection = await BrokerConnection.connect(host, { host: "127.0.0.1", port: server.port, clientId: "test", connectTimeoutMs: 1000, requestTimeoutMs: 10_000 });
+  closing.push(() => connection.close());
+  return connection;
+}
+
+async function raw(server: Server): Promise<{ connection: Connection; received: () => string; closed: Promise<unknown> }> {
+  const connection = await host.net.connect({ host: "127.0.0.1", port: server.port, timeoutMs: 1000 });
+  closing.push(() => connection.destroy());
+  let received = "";
+  const closed = new Promise((resolve) => {
+    connection.start({ data: (chunk) => (received += chunk.toString("hex")), close: resolve });
+  });
+  return { connection, received: () => received, closed };
+}
+
+const versions = route(apiVersions, (_request, context) => ({ errorCode: context.apiVersion > 3 ? 35 : 0, apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 3 }] }));
+const noTopics = { topics: [], includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false };
+
+describe("order", () => {
+  test("a request waits for the answer of the one before it", async () => {
+    const order: string[] = [];
+    let release = (): void => undefined;
+    const server = await serve([
+      versions,
+      route(metadata, () => {
+        order.push("metadata begun");
+        return new Promise((resolve) => {
+          release = () => {
+            order.push("metadata answered");
+            resolve({ brokers: [], topics: [] });
+          };
+        });
+      }),
+      route(produce, () => (order.push("produce begun"), { responses: [] })),
+    ]);
+    const connection = await connect(server);
+    const first = connection.send(metadata, 9, noTopics);
+    const second = connection.send(produce, 3, { acks: 1, timeoutMs: 1, topicData: [] });
+    await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
+    expect(order).toEqual(["metadata begun"]);
+    release();
+    await Promise.all([first, second]);
+    expect(order).toEqual(["metadata begun", "metadata answered", "produce begun"]);
+  });
+
+  test("pipelined requests are begun at once and answered in order", async () => {
+    const begun: number[] = [];
+    const releases: (() => void)[] = [];
+    const server = await serve([
+      route(
+        produce,
+        (request) =>
+          new Promise((resolve) => {
+            begun.push(request.timeoutMs);
+            releases.push(() => resolve({ responses: [], throttleTimeMs: request.timeoutMs }));
+            if (begun.length === 3) for (const release of releases.toReversed()) release();
+          }),
+        { pipelined: true },
+      ),
+    ]);
+    const connection = await connect(server);
+    const answers = await Promise.all([1, 2, 3].map((timeoutMs) => connection.send(produce, 3, { acks: 1, timeoutMs, topicData: [] })));
+    expect(begun).toEqual([1, 2, 3]);
+    expect(answers.map((answer) => answer.throttleTimeMs)).toEqual([1, 2, 3]);
+  });
+
+  test("a request without a response leaves the connection to the next one", async () => {
+    const server = await serve([versions, route(produce, () => noResponse)]);
+    const connection = await connect(server);
+    const unanswered = connection.send(produce, 3, { acks: 0, timeoutMs: 1, topicData: [] }, 60_000);
+    unanswered.catch(() => undefined);
+    // The next answer carries the next correlation id, which this client takes for a stream out of step.
+    await expect(connection.send(apiVersions, 0, {})).rejects.toMatchObject({ code: "EPROTO" });
+  });
+});
+
+describe("what can't be served", () => {
+  test("ApiVersions of a version to come is answered in version 0 with UNSUPPORTED_VERSION", async () => {
+    const server = await serve([versions]);
+    const { connection, received, closed } = await raw(server);
+    connection.write(Buffer.from("0000000f0012007f0000000700046162636400", "hex"));
+    connection.write(Buffer.from("0000000e0012000000000008000461626364", "hex"));
+    const wanted = "00000010000000070023000000010012000000030000001000000008000000000001001200000003";
+    await expect.poll(received, { timeout: 30_000 }).toBe(wanted);
+    connection.destroy();
+    await closed;
+  });
+
+  test.each([
+    ["an unknown API key", "0000000e03e7000000000007000461626364"],
+    ["an unknown version", "0000000e0003007f00000007000461626364"],
+    ["a body that does not parse", "0000001200030001000000070004616263647fffffff"],
+    ["a negative frame length", "ffffffff"],
+    ["a frame over the limit", "7fffffff"],
+    ["a frame too short for a header", "00000003001200"],
+  ])("%s closes the connection without an answer", async (_what, hex) => {
+    const server = await serve([versions, route(metadata, () => ({ brokers: [], topics: [] }))]);
+    const { connection, received, closed } = await raw(server);
+    connection.write(Buffer.from(hex, "hex"));
+    await closed;
+    expect(received()).toBe("");
+    await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
+  });
+
+  test("a handler that throws, or asks for it, closes only its own connection", async () => {
+    const server = await serve([
+      versions,
+      route(metadata, () => {
+        throw new Error("unforeseen");
+      }),
+      route(produce, () => Promise.resolve(closeConnection)),
+    ]);
+    await expect((await connect(server)).send(metadata, 9, noTopics)).rejects.toMatchObject({ code: "ECONNRESET" });
+    await expect((await connect(server)).send(produce, 3, { acks: 0, timeoutMs: 1, topicData: [] })).rejects.toMatchObject({ code: "ECONNRESET" });
+    await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
+  });
+
+  test("a connection over max.connections.per.ip is closed without a byte", async () => {
+    const server = await serve([versions], { connectionsPerHostMax: 1 });
+    const first = await connect(server);
+    await first.send(apiVersions, 0, {});
+    const { received, closed } = await raw(server);
+    await closed;
+    expect(received()).toBe("");
+    first.close();
+  });
+});

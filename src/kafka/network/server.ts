@@ -1,0 +1,293 @@
+import { Reader } from "../../codec/reader.ts";
+import type { Input } from "../../codec/schema.ts";
+import { Writer } from "../../codec/writer.ts";
+import type { Host } from "../../host/host.ts";
+import type { Logger } from "../../host/log.ts";
+import type { Connection, Listener } from "../../host/net.ts";
+import type { Timer } from "../../host/clock.ts";
+import { AssertionFailure, must } from "../../lib/assert.ts";
+import { toError } from "../../lib/error.ts";
+import { FrameDecoder } from "../../lib/frames.ts";
+import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
+import { closeConnection, noResponse, type Reply, type RequestContext, type Route } from "./request.ts";
+import type { Api } from "../protocol/api.ts";
+
+/** Frames that a connection may hold undone before its socket is paused. */
+const PENDING_FRAMES_MAX = 100;
+/** Bytes of such frames, likewise. */
+const PENDING_BYTES_MAX = 16 * 1024 * 1024;
+/** Unsent bytes of responses at which a connection takes no further request. */
+const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+
+export interface ServerOptions {
+  readonly listenerName: string;
+  readonly host: string | undefined;
+  readonly port: number;
+  /** socket.request.max.bytes */
+  readonly requestBytesMax: number;
+  /** connections.max.idle.ms; 0 or less: never. */
+  readonly idleMsMax: number;
+  /** max.connections.per.ip */
+  readonly connectionsPerHostMax: number;
+  /** max.connections */
+  readonly connectionsMax: number;
+}
+
+/**
+ * One listener: frames to requests, replies to frames. Requests of a connection are handled one at a time and
+ * answered in order, as Kafka does by muting the channel (SocketServer.scala, KafkaChannel.java), but for a run of
+ * pipelined ones, which are begun at once and still answered in order.
+ */
+export class Server {
+  readonly #host: Host;
+  readonly #log: Logger;
+  readonly #options: ServerOptions;
+  readonly #routes: ReadonlyMap<number, Route>;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #connectionsByHost = new Map<string, number>();
+  #listener: Listener | undefined;
+  #idleTimer: Timer | undefined;
+  #connectionCount = 0;
+  #processing = false;
+
+  constructor(host: Host, options: ServerOptions, routes: readonly Route[]) {
+    this.#host = host;
+    this.#log = host.log.child("network");
+    this.#options = options;
+    this.#routes = new Map(routes.map((route) => [route.api.key, route]));
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? this.#options.port;
+  }
+
+  /** Binds the port; connections wait until `process`. */
+  async bind(): Promise<void> {
+    this.#listener = await this.#host.net.listen({ host: this.#options.host, port: this.#options.port }, (connection) => this.#accept(connection));
+    this.#scheduleIdleCheck();
+  }
+
+  /** Begins to read requests. */
+  process(): void {
+    this.#processing = true;
+    for (const connection of this.#connections) connection.begin();
+  }
+
+  async close(): Promise<void> {
+    this.#idleTimer?.cancel();
+    await this.#listener?.close();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #accept(connection: Connection): void {
+    const sameHost = this.#connectionsByHost.get(connection.remoteHost) ?? 0;
+    if (sameHost >= this.#options.connectionsPerHostMax || this.#connections.size >= this.#options.connectionsMax) {
+      this.#log.info("too many connections, closing the newest", { from: connection.remoteHost, open: this.#connections.size, openFromThere: sameHost });
+      connection.destroy();
+      return;
+    }
+    this.#connectionsByHost.set(connection.remoteHost, sameHost + 1);
+    const id = `${connection.localHost}:${connection.localPort}-${connection.remoteHost}:${connection.remotePort}-${this.#connectionCount++}`;
+    const served = new ServerConnection({
+      host: this.#host,
+      log: this.#log,
+      connection,
+      id,
+      listenerName: this.#options.listenerName,
+      requestBytesMax: this.#options.requestBytesMax,
+      routes: this.#routes,
+      onClose: () => {
+        this.#connections.delete(served);
+        const left = (this.#connectionsByHost.get(connection.remoteHost) ?? 1) - 1;
+        if (left > 0) this.#connectionsByHost.set(connection.remoteHost, left);
+        else this.#connectionsByHost.delete(connection.remoteHost);
+      },
+    });
+    this.#connections.add(served);
+    served.start();
+    if (this.#processing) served.begin();
+  }
+
+  #scheduleIdleCheck(): void {
+    const { idleMsMax } = this.#options;
+    if (idleMsMax <= 0) return;
+    this.#idleTimer = this.#host.timers.after(Math.max(1000, idleMsMax / 4), () => {
+      const now = this.#host.clock.monotonicMs();
+      for (const connection of this.#connections) if (connection.idleSince + idleMsMax < now) connection.close();
+      this.#scheduleIdleCheck();
+    });
+  }
+}
+
+interface ConnectionOptions {
+  readonly host: Host;
+  readonly log: Logger;
+  readonly connection: Connection;
+  readonly id: string;
+  readonly listenerName: string;
+  readonly requestBytesMax: number;
+  readonly routes: ReadonlyMap<number, Route>;
+  readonly onClose: () => void;
+}
+
+/** A request that has been begun; `frame` is set once its reply may be sent. */
+interface Slot {
+  readonly route: Route;
+  chunks: readonly Buffer[] | undefined;
+}
+
+class ServerConnection {
+  readonly #options: ConnectionOptions;
+  readonly #decoder: FrameDecoder;
+  /** Received and not begun, oldest first. */
+  readonly #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  /** Begun and not answered, oldest first. */
+  readonly #slots: Slot[] = [];
+  #begun = false;
+  #paused = false;
+  #advancing = false;
+  idleSince: number;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#decoder = new FrameDecoder({ frameBytesMax: options.requestBytesMax });
+    this.idleSince = options.host.clock.monotonicMs();
+  }
+
+  start(): void {
+    this.#options.connection.start({
+      data: (chunk) => this.#receive(chunk),
+      drain: () => this.#advance(),
+      close: () => {
+        this.#pending.length = 0;
+        this.#options.onClose();
+      },
+    });
+  }
+
+  begin(): void {
+    this.#begun = true;
+    this.#advance();
+  }
+
+  close(): void {
+    this.#options.connection.end();
+  }
+
+  #receive(chunk: Buffer): void {
+    this.idleSince = this.#options.host.clock.monotonicMs();
+    const readable = this.#decoder.push(chunk, (frame) => {
+      this.#pending.push(frame);
+      this.#pendingBytes += frame.length;
+    });
+    this.#advance();
+    if (!readable) this.#refuse(`a request of ${this.#decoder.refusedLength} bytes, where socket.request.max.bytes is ${this.#options.requestBytesMax}`);
+  }
+
+  /** Begins what may be begun, sends what may be sent, and pauses the socket while too much is undone. */
+  #advance(): void {
+    if (this.#advancing || !this.#begun) return;
+    this.#advancing = true;
+    while (this.#pending.length > 0 && !this.#options.connection.closed && this.#mayBegin()) {
+      const frame = must(this.#pending.shift(), "a pending frame");
+      this.#pendingBytes -= frame.length;
+      if (!this.#handle(frame)) break;
+    }
+    this.#advancing = false;
+    const full = this.#pending.length >= PENDING_FRAMES_MAX || this.#pendingBytes > PENDING_BYTES_MAX || this.#options.connection.bufferedBytes > UNSENT_BYTES_MAX;
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.#options.connection.pause();
+    else this.#options.connection.resume();
+  }
+
+  #mayBegin(): boolean {
+    if (this.#options.connection.bufferedBytes > UNSENT_BYTES_MAX) return false;
+    if (this.#slots.length === 0) return true;
+    const frame = this.#pending[0];
+    if (frame === undefined || frame.length < 2 || this.#slots.length >= PENDING_FRAMES_MAX) return false;
+    return this.#options.routes.get(frame.readInt16BE(0))?.pipelined === true && this.#slots.every((slot) => slot.route.pipelined);
+  }
+
+  /** False: the connection is being closed. */
+  #handle(frame: Buffer): boolean {
+    const reader = new Reader(frame);
+    const apiKey = reader.int16();
+    const version = reader.int16();
+    reader.position = 0;
+    const route = this.#options.routes.get(apiKey);
+    if (route === undefined) return this.#refuse(`API key ${apiKey}, which this broker does not serve`);
+    const { api } = route;
+    const { versions } = api.request;
+    const supported = version >= versions.first && version <= versions.last;
+    if (!supported && api.key !== API_VERSIONS) return this.#refuse(`${api.name} version ${version}, where ${versions.first} to ${versions.last} are served`);
+    const header = requestHeader.read(reader, supported ? requestHeaderVersion(api, version) : 2);
+    if (reader.bad) return this.#refuse(`a header that can't be read (${api.name} version ${version})`);
+    const body = supported ? api.request.read(reader, version) : undefined;
+    if (reader.bad) return this.#refuse(`a body that can't be read (${api.name} version ${version})`);
+
+    const context: RequestContext = {
+      listenerName: this.#options.listenerName,
+      clientHost: this.#options.connection.remoteHost,
+      clientId: header.clientId,
+      apiVersion: version,
+      connectionId: this.#options.id,
+    };
+    const slot: Slot = { route, chunks: undefined };
+    this.#slots.push(slot);
+    try {
+      // ApiVersions in a version of the future is answered, body unread, in version 0 (KIP-511).
+      const reply = route.handle(body ?? {}, context);
+      if (reply instanceof Promise) {
+        reply.then(
+          (value) => this.#complete(slot, header.correlationId, supported ? version : 0, value),
+          (error: unknown) => this.#fail(api, toError(error)),
+        );
+      } else {
+        this.#complete(slot, header.correlationId, supported ? version : 0, reply);
+      }
+    } catch (error) {
+      this.#fail(api, toError(error));
+    }
+    return !this.#options.connection.closed;
+  }
+
+  #complete(slot: Slot, correlationId: number, version: number, reply: Reply<Api>): void {
+    if (reply === closeConnection) {
+      this.#options.connection.end();
+      return;
+    }
+    slot.chunks = reply === noResponse ? [] : encodeResponse(slot.route.api, version, correlationId, reply);
+    while (this.#slots[0]?.chunks !== undefined) {
+      for (const chunk of this.#slots.shift()?.chunks ?? []) this.#options.connection.write(chunk);
+    }
+    this.#advance();
+  }
+
+  /** What a handler did not foresee. A broken invariant stops the node, anything else only this connection. */
+  #fail(api: Api, error: Error): void {
+    if (error instanceof AssertionFailure) this.#options.host.fail(error);
+    this.#options.log.error("a request failed, closing its connection", { api: api.name, connection: this.#options.id, error });
+    this.#options.connection.destroy();
+  }
+
+  #refuse(what: string): false {
+    if (!this.#options.connection.closed) this.#options.log.warn(`closing a connection that sent ${what}`, { connection: this.#options.id });
+    this.#options.connection.end();
+    return false;
+  }
+}
+
+const API_VERSIONS = 18;
+
+function encodeResponse(api: Api, version: number, correlationId: number, body: Input<Api["response"]>): readonly Buffer[] {
+  const writer = new Writer();
+  writer.int32(0);
+  responseHeader.write(writer, { correlationId }, responseHeaderVersion(api, version));
+  api.response.write(writer, body, version);
+  const length = writer.length - 4;
+  const chunks = writer.finish();
+  Writer.patchInt32(chunks, 0, length);
+  return chunks;
+}
