@@ -1,0 +1,66 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { eventually, freePort, run, ServerProcess, temporaryDirectory } from "./processes.ts";
+
+/** Debian's package `zookeeper` (3.8.0) and what its jar needs at run time. */
+const DEBIAN_JARS = ["zookeeper", "zookeeper-jute", "slf4j-api", "slf4j-simple", "netty-all", "metrics-core", "snappy-java", "commons-cli", "jline2", "jline"].map((name) => `/usr/share/java/${name}.jar`);
+
+export const debianZooKeeperClassPath = DEBIAN_JARS.filter((jar) => existsSync(jar)).join(":");
+export const hasDebianZooKeeper = existsSync("/usr/share/java/zookeeper.jar");
+
+export interface ApacheZooKeeper {
+  readonly port: number;
+  readonly dataDir: string;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** One standalone server on a free port. `stop` deletes its data, `kill` keeps it for `start`. */
+export async function startApacheZooKeeper(): Promise<ApacheZooKeeper> {
+  const directory = temporaryDirectory();
+  const port = await freePort();
+  const dataDir = join(directory.path, "data");
+  mkdirSync(dataDir);
+  const config = join(directory.path, "zoo.cfg");
+  writeFileSync(config, `dataDir=${dataDir}\nclientPort=${port}\ntickTime=500\nadmin.enableServer=false\n4lw.commands.whitelist=*\n`);
+  let server: ServerProcess | undefined;
+  const start = async (): Promise<void> => {
+    const started = new ServerProcess("java", ["-Xmx256m", "-cp", debianZooKeeperClassPath, "org.apache.zookeeper.server.ZooKeeperServerMain", config]);
+    server = started;
+    await eventually(`Apache ZooKeeper answers on port ${port}`, async () => {
+      if (!started.running) throw new Error(`Apache ZooKeeper ended:\n${started.output}`);
+      return (await fourLetterWord(port, "srvr")).includes("Mode");
+    });
+  };
+  await start();
+  return {
+    port,
+    dataDir,
+    start,
+    kill: async () => {
+      await server?.stop("SIGKILL");
+    },
+    stop: async () => {
+      await server?.stop("SIGKILL");
+      directory.remove();
+    },
+  };
+}
+
+/** What a server answers to a four-letter word; empty where nobody answers. */
+export function fourLetterWord(port: number, word: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = "";
+    const socket = connect({ port, host: "127.0.0.1" }, () => socket.write(word));
+    socket.on("data", (chunk) => (answer += chunk.toString()));
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve(answer));
+  });
+}
+
+/** zkCli.sh's own class, one command. */
+export function zkCli(port: number, ...command: readonly string[]): ReturnType<typeof run> {
+  return run("java", ["-cp", debianZooKeeperClassPath, "org.apache.zookeeper.ZooKeeperMain", "-server", `127.0.0.1:${port}`, ...command]);
+}
