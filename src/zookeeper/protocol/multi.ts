@@ -23,6 +23,7 @@ import {
   type CreateTTLRequest,
   type DeleteRequest,
   type NoFields,
+  type ReadRequest,
   type SetDataRequest,
 } from "./records.ts";
 
@@ -38,7 +39,7 @@ export type MultiOp =
   | { readonly type: typeof OpCode.setData; readonly record: SetDataRequest }
   | { readonly type: typeof OpCode.check; readonly record: CheckVersionRequest };
 
-export type MultiReadOp = { readonly type: typeof OpCode.getData | typeof OpCode.getChildren; readonly record: Decoded<typeof readRequest> };
+export type MultiReadOp = { readonly type: typeof OpCode.getData | typeof OpCode.getChildren; readonly record: ReadRequest };
 
 /** Results of createTTL and createContainer come as create2. An error of 0 stands for an operation before the one that failed. */
 export type MultiResult =

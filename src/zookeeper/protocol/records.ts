@@ -1,5 +1,5 @@
 import { boolean, buffer, int, juteRecord, juteScalar, long, longExact, nested, time, ustring, vector, vectorOf } from "../../codec/jute.ts";
-import type { Decoded } from "../../codec/schema.ts";
+import type { Decoded, Input } from "../../codec/schema.ts";
 import type { SessionId, Zxid } from "./ids.ts";
 
 /**
@@ -21,7 +21,10 @@ export const id = juteRecord("Id", { scheme: ustring(nullable), id: ustring(null
 export type Id = Readonly<Decoded<typeof id>>;
 
 export const acl = juteRecord("ACL", { perms: int(), id: nested(id) });
-export type AclEntry = { readonly perms: number; readonly id: Id };
+export interface AclEntry {
+  readonly perms: number;
+  readonly id: Id;
+}
 
 export const stat = juteRecord("Stat", {
   czxid: zxidField(),
@@ -71,25 +74,28 @@ export const checkWatchesRequest = juteRecord("CheckWatchesRequest", { path: ust
 export const removeWatchesRequest = juteRecord("RemoveWatchesRequest", { path: ustring(), type: int() });
 
 export const createRequest = juteRecord("CreateRequest", { path: ustring(), data: buffer(nullable), acl: vector(acl), flags: int() });
-export type CreateRequest = Decoded<typeof createRequest>;
+export type CreateRequest = Input<typeof createRequest>;
 export const createTTLRequest = juteRecord("CreateTTLRequest", { ...createRequest.fields, ttl: long() });
-export type CreateTTLRequest = Decoded<typeof createTTLRequest>;
+export type CreateTTLRequest = Input<typeof createTTLRequest>;
 export const deleteRequest = juteRecord("DeleteRequest", { path: ustring(), version: int() });
-export type DeleteRequest = Decoded<typeof deleteRequest>;
+export type DeleteRequest = Input<typeof deleteRequest>;
 export const checkVersionRequest = juteRecord("CheckVersionRequest", { path: ustring(), version: int() });
-export type CheckVersionRequest = Decoded<typeof checkVersionRequest>;
+export type CheckVersionRequest = Input<typeof checkVersionRequest>;
 export const setDataRequest = juteRecord("SetDataRequest", { path: ustring(), data: buffer(nullable), version: int() });
-export type SetDataRequest = Decoded<typeof setDataRequest>;
+export type SetDataRequest = Input<typeof setDataRequest>;
 export const setACLRequest = juteRecord("SetACLRequest", { path: ustring(), acl: vector(acl), version: int() });
+export type SetACLRequest = Input<typeof setACLRequest>;
 export const reconfigRequest = juteRecord("ReconfigRequest", {
   joiningServers: ustring(nullable),
   leavingServers: ustring(nullable),
   newMembers: ustring(nullable),
   curConfigId: long(),
 });
+export type ReconfigRequest = Decoded<typeof reconfigRequest>;
 
 /** ExistsRequest, GetDataRequest, GetChildrenRequest and GetChildren2Request are alike. */
 export const readRequest = juteRecord("ReadRequest", { path: ustring(), watch: boolean() });
+export type ReadRequest = Decoded<typeof readRequest>;
 /** GetACLRequest, SyncRequest, SyncResponse, CreateResponse and GetAllChildrenNumberRequest are alike. */
 export const pathRecord = juteRecord("Path", { path: ustring() });
 export const getEphemeralsRequest = juteRecord("GetEphemeralsRequest", { prefixPath: ustring(nullable) });

@@ -1,7 +1,7 @@
 import { boolean, buffer, int, juteRecord, long, time, ustring, vector } from "../../codec/jute.ts";
 import type { Fields } from "../../codec/model.ts";
 import { Reader } from "../../codec/reader.ts";
-import type { Decoded, Schema } from "../../codec/schema.ts";
+import type { Decoded, Input, Schema } from "../../codec/schema.ts";
 import { Writer } from "../../codec/writer.ts";
 import { assert } from "../../lib/assert.ts";
 import { OpCode } from "./op-codes.ts";
@@ -33,23 +33,23 @@ const errorTxn = juteRecord("ErrorTxn", { err: int() });
 const subTxn = juteRecord("Txn", { type: int(), data: buffer() });
 const multiTxn = juteRecord("MultiTxn", { txns: vector(subTxn) });
 
-export type CreateTxn = Readonly<Decoded<typeof createTxn>>;
+export type CreateTxn = Readonly<Input<typeof createTxn>>;
 
 interface RecordOf {
   [OpCode.create]: CreateTxn;
   [OpCode.create2]: CreateTxn;
-  [OpCode.createTTL]: Readonly<Decoded<typeof createTTLTxn>>;
-  [OpCode.createContainer]: Readonly<Decoded<typeof createContainerTxn>>;
-  [OpCode.delete]: Readonly<Decoded<typeof deleteTxn>>;
-  [OpCode.deleteContainer]: Readonly<Decoded<typeof deleteTxn>>;
-  [OpCode.setData]: Readonly<Decoded<typeof setDataTxn>>;
-  [OpCode.reconfig]: Readonly<Decoded<typeof setDataTxn>>;
-  [OpCode.setACL]: Readonly<Decoded<typeof setACLTxn>>;
-  [OpCode.check]: Readonly<Decoded<typeof checkVersionTxn>>;
-  [OpCode.createSession]: Readonly<Decoded<typeof createSessionTxn>>;
+  [OpCode.createTTL]: Readonly<Input<typeof createTTLTxn>>;
+  [OpCode.createContainer]: Readonly<Input<typeof createContainerTxn>>;
+  [OpCode.delete]: Readonly<Input<typeof deleteTxn>>;
+  [OpCode.deleteContainer]: Readonly<Input<typeof deleteTxn>>;
+  [OpCode.setData]: Readonly<Input<typeof setDataTxn>>;
+  [OpCode.reconfig]: Readonly<Input<typeof setDataTxn>>;
+  [OpCode.setACL]: Readonly<Input<typeof setACLTxn>>;
+  [OpCode.check]: Readonly<Input<typeof checkVersionTxn>>;
+  [OpCode.createSession]: Readonly<Input<typeof createSessionTxn>>;
   /** 3.5.9 writes nothing; the list that 3.6 and later append is left unread. */
   [OpCode.closeSession]: NoFields;
-  [OpCode.error]: Readonly<Decoded<typeof errorTxn>>;
+  [OpCode.error]: Readonly<Input<typeof errorTxn>>;
   [OpCode.multi]: { readonly txns: readonly TxnBody<SubTxnType>[] };
 }
 
