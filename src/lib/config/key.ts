@@ -36,6 +36,8 @@ export interface ConfigKey<T> {
   readonly allowed: string;
   /** Undefined where `text` is not allowed. */
   parse(text: string): Setting<T> | undefined;
+  /** A value, which must be one of this key's, as Java would print it; null for "unset". */
+  show(value: unknown): string | null;
   readonly doc: string;
   readonly importance: Importance;
   readonly update: UpdateMode;
@@ -85,6 +87,7 @@ export function configKey<T, D extends T | null | Required>(
     required: fallback === required,
     allowed,
     parse: (text) => parse(text.trim()),
+    show: (value) => (value === undefined ? null : show(value as T)),
     doc: facts.doc,
     importance: facts.importance ?? "medium",
     update: facts.update ?? "read-only",
