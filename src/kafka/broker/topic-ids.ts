@@ -1,0 +1,50 @@
+import type { ZooKeeperClient } from "../../zookeeper/client/client.ts";
+import { decodeTopic } from "../znodes/topic.ts";
+import { topicId } from "../znodes/topic-id.ts";
+import { paths } from "../znodes/paths.ts";
+
+/**
+ * Topic ids, which exist towards clients only: each broker derives them from the topic's znode, at first use, and
+ * keeps them while the topic is in its metadata.
+ */
+export class TopicIds {
+  readonly #zookeeper: ZooKeeperClient;
+  readonly #clusterId: string;
+  readonly #ids = new Map<string, string>();
+  readonly #names = new Map<string, string>();
+
+  constructor(zookeeper: ZooKeeperClient, clusterId: string) {
+    this.#zookeeper = zookeeper;
+    this.#clusterId = clusterId;
+  }
+
+  /** Undefined where the topic has no znode (any more). */
+  async idOf(topic: string): Promise<string | undefined> {
+    const known = this.#ids.get(topic);
+    if (known !== undefined) return known;
+    const node = await this.#zookeeper.getData(paths.topic(topic));
+    if (!node.ok) return undefined;
+    const id = topicId(this.#clusterId, topic, node.value.stat.czxid, decodeTopic(topic, node.value.data).rest);
+    this.#ids.set(topic, id);
+    this.#names.set(id, topic);
+    return id;
+  }
+
+  /** Of the ids learned so far. */
+  nameOf(id: string): string | undefined {
+    return this.#names.get(id);
+  }
+
+  /** Learns the ids of all these topics, and then names this one. */
+  async find(id: string, topics: readonly string[]): Promise<string | undefined> {
+    if (!this.#names.has(id)) await Promise.all(topics.map((topic) => this.idOf(topic)));
+    return this.#names.get(id);
+  }
+
+  forget(topic: string): void {
+    const id = this.#ids.get(topic);
+    if (id === undefined) return;
+    this.#ids.delete(topic);
+    this.#names.delete(id);
+  }
+}
