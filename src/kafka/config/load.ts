@@ -12,7 +12,7 @@ export interface LoadedBroker extends BrokerReading {
  * What kafka-server-start is given: server.properties and the arguments after it. Throws ERR_USAGE, ERR_CONFIG_FILE
  * where the file can't be read, ERR_PROPERTIES, or a ConfigError with all there is to mend.
  */
-export async function loadBrokerConfig(disk: Disk, path: string, args: readonly string[]): Promise<LoadedBroker> {
+export async function loadBrokerConfig(disk: Pick<Disk, "readFile">, path: string, args: readonly string[]): Promise<LoadedBroker> {
   const overrides = parseOverrides(args);
   const bytes = await disk.readFile(path).catch((thrown: unknown) => {
     throw new OperationalError("ERR_CONFIG_FILE", `${path} can't be read: ${toError(thrown).message}`, { cause: thrown });

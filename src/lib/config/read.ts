@@ -71,7 +71,8 @@ export class ConfigReading<T extends ConfigTable> {
     if (holds || keys.some((key) => this.problems.some((problem) => problem.keys.includes(key)))) return;
     const set = keys.flatMap((key) => this.#properties.get(key) ?? []);
     const places = set.map((property) => `${placeOf(property)}: ${this.#quote(property)}`);
-    this.problems.push({ keys, message: `${places.length === 0 ? `${this.#origin}: ${keys.join(", ")}` : places.join(", ")}: ${message}` });
+    if (places.length === 0) places.push([this.#origin, ...(keys.length === 0 ? [] : [keys.join(", ")])].join(": "));
+    this.problems.push({ keys, message: `${places.join(", ")}: ${message}` });
   }
 
   /** As `expect` for a key outside the table. */

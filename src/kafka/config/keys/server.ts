@@ -1,15 +1,25 @@
+import { parseConnectString } from "../../../zookeeper/client/connect-string.ts";
 import { boolean, int, long, password, required, list, string } from "../../../lib/config/key.ts";
 
 const zookeeperTls = "connections to ZooKeeper with TLS are still to come";
 const oneLoop = "one event loop does this work";
 const noSocketBuffers = "sockets keep the system's own buffer sizes";
 
+function isConnectString(text: string): boolean {
+  try {
+    parseConnectString(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** ZooKeeper, the broker's identity, listeners and connections. */
 export const serverKeys = {
   "zookeeper.connect": string(required, {
     importance: "high",
     doc: "The ZooKeeper members as host:port, separated by commas, and after the last one the path under which this cluster keeps its data, if not the root",
-    check: { allowed: "host:port,host:port,… and a path such as /kafka if wanted", test: (value) => value !== "" },
+    check: { allowed: "host:port,host:port,… and a path such as /kafka if wanted", test: isConnectString },
   }),
   "zookeeper.session.timeout.ms": int(18_000, {
     importance: "high",
