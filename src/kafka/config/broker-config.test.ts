@@ -227,6 +227,11 @@ test("what an operator meant to close is refused, what merely has no effect is w
   expect(warnings).toEqual(["f:2: num.io.threads=16: has no effect: one event loop does this work", "f:4: unknown key log.dir.: it is ignored; did you mean log.dir?"]);
 });
 
+test("zookeeper.connect names members, then a path if wanted", () => {
+  for (const text of ["a", "a:1,", "a:1, b:2 ,[::1]:3", "a:1,b:2/kafka/one"]) expect(problems(`zookeeper.connect=${text}`)).toEqual([]);
+  for (const text of ["", ",", "/kafka", "a:x", "a b:1", "a:123456"]) expect(problems(`zookeeper.connect=${text}`)[0]).toContain("expected host:port,host:port,… and a path");
+});
+
 test("a file without zookeeper.connect says what is missing", () => {
   expect(() => readBrokerConfig(parseProperties("", "server.properties"), "server.properties")).toThrow(/server\.properties: zookeeper\.connect is missing, expected host:port/);
 });

@@ -31,7 +31,7 @@ export const securityKeys = {
   "ssl.endpoint.identification.algorithm": string("https", {
     importance: "low",
     update: "per-broker",
-    doc: "https compares a server's certificate with its host name, empty does not",
+    doc: "Whether a server's certificate is compared with its host name: https for yes, empty for no",
     noEffect: noTls,
   }),
   "ssl.secure.random.implementation": string(null, { importance: "low", update: "per-broker", doc: "The Java source of randomness for TLS", noEffect: onlyJvm }),

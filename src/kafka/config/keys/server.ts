@@ -1,17 +1,14 @@
-import { parseConnectString } from "../../../zookeeper/client/connect-string.ts";
 import { boolean, int, long, password, required, list, string } from "../../../lib/config/key.ts";
 
 const zookeeperTls = "connections to ZooKeeper with TLS are still to come";
 const oneLoop = "one event loop does this work";
 const noSocketBuffers = "sockets keep the system's own buffer sizes";
 
+/** `host:port` of each member, ports and IPv6 brackets where wanted, and a path. */
 function isConnectString(text: string): boolean {
-  try {
-    parseConnectString(text);
-    return true;
-  } catch {
-    return false;
-  }
+  const [servers = ""] = text.split("/", 1);
+  const members = servers.split(",").map((member) => member.trim()).filter((member) => member !== "");
+  return members.length > 0 && members.every((member) => /^(\[[0-9a-zA-Z:.%]+\]|[^\s:[\]]+)(:[0-9]{1,5})?$/.test(member));
 }
 
 /** ZooKeeper, the broker's identity, listeners and connections. */
@@ -60,7 +57,7 @@ export const serverKeys = {
   "zookeeper.ssl.cipher.suites": list(null, { importance: "low", doc: "The TLS cipher suites allowed to ZooKeeper", noEffect: zookeeperTls }),
   "zookeeper.ssl.endpoint.identification.algorithm": string("HTTPS", {
     importance: "low",
-    doc: "HTTPS compares ZooKeeper's certificate with its host name, empty does not",
+    doc: "Whether ZooKeeper's certificate is compared with its host name: HTTPS for yes, empty for no",
     noEffect: zookeeperTls,
   }),
   "zookeeper.ssl.crl.enable": boolean(false, { importance: "low", doc: "Whether revoked ZooKeeper certificates are looked up in lists", noEffect: zookeeperTls }),
