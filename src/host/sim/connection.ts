@@ -39,6 +39,7 @@ export class SimConnection implements Connection, Stalled {
   readonly localPort: number;
   readonly #fabric: Fabric;
   readonly #life: Life;
+  readonly #boot: number;
   #peer: SimConnection | undefined;
 
   // The process's side.
@@ -76,6 +77,7 @@ export class SimConnection implements Connection, Stalled {
     this.#fabric = options.fabric;
     this.machine = options.machine;
     this.#life = options.life;
+    this.#boot = options.machine.boots;
     this.localHost = options.localHost;
     this.localPort = options.localPort;
     this.remoteHost = options.remoteHost;
@@ -189,7 +191,8 @@ export class SimConnection implements Connection, Stalled {
   // From the process to the wire.
 
   #flushSoon(delayUs = 0): void {
-    this.#flushEvent ??= this.#soon(eventKinds.flush, delayUs, () => {
+    if (this.#flushEvent !== undefined) return;
+    this.#flushEvent = this.#soon(eventKinds.flush, delayUs, () => {
       this.#flushEvent = undefined;
       this.#flush();
     });
@@ -250,6 +253,10 @@ export class SimConnection implements Connection, Stalled {
     this.#arriveEvent = undefined;
     const fabric = this.#fabric;
     const peer = this.#other;
+    if (!this.machine.on || this.machine.boots !== this.#boot) {
+      this.#clearWire();
+      return;
+    }
     // Without a road back the sender could not be told that nobody holds the socket any more.
     if (!fabric.reachable(this.machine, peer.machine) || (!peer.#open && !fabric.reachable(peer.machine, this.machine))) {
       this.#stall();
@@ -268,7 +275,7 @@ export class SimConnection implements Connection, Stalled {
     const next = this.#wire[0];
     if (next !== undefined) this.#awaitArrival(next.arrivalUs);
     if (peer.#open) peer.#receive(segment);
-    else if (segment.kind !== "reset" && this.#open && !this.#finTaken) this.#refuse();
+    else if (this.#open && (segment.kind === "data" || (segment.kind === "fin" && !this.#finTaken))) this.#refuse();
   }
 
   /** What arrived found no socket: the kernel over there answers with a reset. */
@@ -336,8 +343,8 @@ export class SimConnection implements Connection, Stalled {
   }
 
   #wake(): void {
-    if (this.#inboxBytes === 0 && this.#terminal === undefined) return;
-    this.#deliverEvent ??= this.#soon(eventKinds.deliver, 0, () => {
+    if (this.#deliverEvent !== undefined || (this.#inboxBytes === 0 && this.#terminal === undefined)) return;
+    this.#deliverEvent = this.#soon(eventKinds.deliver, 0, () => {
       this.#deliverEvent = undefined;
       this.#deliver();
     });
@@ -418,7 +425,7 @@ export class SimConnection implements Connection, Stalled {
 
 /** Removes the first `length` bytes from `chunks` into memory of their own. */
 function take(chunks: Buffer[], length: number): Buffer {
-  const taken = Buffer.allocUnsafeSlow(length);
+  const taken = Buffer.allocUnsafe(length);
   let at = 0;
   let used = 0;
   while (at < length) {

@@ -13,6 +13,8 @@ export interface Machine {
   readonly address: string;
   /** False after a power loss: nothing answers, not even with a refusal. */
   on: boolean;
+  /** What an earlier boot's kernel had still to send is gone. */
+  boots: number;
   readonly listeners: Map<number, ListeningSocket[]>;
   nextPort: number;
 }
@@ -63,7 +65,7 @@ export class Fabric {
   addMachine(name: string): Machine {
     const index = this.machines.length;
     const address = `10.0.${(index + 1) >> 8}.${(index + 1) & 0xff}`;
-    const machine: Machine = { index, name, address, on: true, listeners: new Map(), nextPort: 32_768 };
+    const machine: Machine = { index, name, address, on: true, boots: 1, listeners: new Map(), nextPort: 32_768 };
     this.machines.push(machine);
     this.#byName.set(name, machine);
     this.#byAddress.set(address, machine);

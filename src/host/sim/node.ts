@@ -72,7 +72,7 @@ export class SimNode {
   }
 
   /** What the present life holds, for those who look for leaks. */
-  get held(): { files: string[]; connections: number; listeners: number } {
+  get resources(): { files: string[]; connections: number; listeners: number } {
     const { fabric, machine } = this.#options;
     return {
       files: [...(this.#files?.openFiles ?? [])].map((file) => file.path),
@@ -90,6 +90,7 @@ export class SimNode {
     const life = new Life({ node: machine.index, nodeName: machine.name, number: this.#lives, schedule, current, onFail: (failed, reason) => this.#failed(failed, reason) });
     if (!machine.on) {
       machine.on = true;
+      machine.boots++;
       fabric.retryStalled();
     }
     schedule.note(eventKinds.life, machine.index, 1);

@@ -61,7 +61,8 @@ export class SparseBytes {
   }
 
   resize(size: number): void {
-    if (size < this.#size) this.zero(size, this.#size);
+    // To the end of the last page, so that it goes too where nothing of it is left.
+    if (size < this.#size) this.zero(size, Math.ceil(this.#size / pageBytes) * pageBytes);
     this.#size = size;
   }
 
@@ -79,7 +80,7 @@ export class SparseBytes {
   extract(from: number, to: number): Piece[] {
     return this.#pagesIn(from, to).map((page) => {
       const start = Math.max(from, page * pageBytes);
-      const bytes = Buffer.allocUnsafeSlow(Math.min(to, (page + 1) * pageBytes) - start);
+      const bytes = Buffer.allocUnsafe(Math.min(to, (page + 1) * pageBytes) - start);
       this.#pages.get(page)?.copy(bytes, 0, start - page * pageBytes);
       return { position: start, bytes };
     });

@@ -12,7 +12,7 @@ const wires: readonly (readonly [object: object, property: string, instead: stri
   [crypto, "randomFillSync", "host.random.bytes"],
   [crypto, "randomInt", "host.random.below"],
   [crypto, "randomUUID", "host.random.bytes"],
-  [crypto, "getRandomValues", "host.random.bytes"],
+  // node:crypto's own getRandomValues reads it from here.
   [globalThis.crypto, "getRandomValues", "host.random.bytes"],
   [globalThis.crypto, "randomUUID", "host.random.bytes"],
   ...[globalThis, timers].flatMap((holder) => [
@@ -31,12 +31,10 @@ const wires: readonly (readonly [object: object, property: string, instead: stri
  */
 export async function withTripwires<T>(body: () => Promise<T>): Promise<T> {
   const restorers: (() => void)[] = [];
-  for (const [holder, property, instead] of wires) {
-    restorers.unshift(replace(holder, property, trap(`${holder === Math ? "Math." : ""}${property}`, instead)));
-  }
-  restorers.unshift(replace(globalThis, "Date", timelessDate(Date)));
-  syncBuiltinESMExports();
   try {
+    for (const [holder, property, instead] of wires) restorers.unshift(replace(holder, property, trap(property, instead)));
+    restorers.unshift(replace(globalThis, "Date", timelessDate(Date)));
+    syncBuiltinESMExports();
     return await body();
   } finally {
     for (const restore of restorers) restore();

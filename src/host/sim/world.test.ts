@@ -174,11 +174,12 @@ describe("a life", () => {
   test("Host.fail ends the life at once and fails the run, naming node, reason and seed", async () => {
     const world = new World({ seed: 77 });
     const node = world.addNode("a");
-    const { timers, log, fail } = node.host;
+    const { host } = node;
+    const { timers, log } = host;
     let later = false;
     timers.after(5, () => {
       log.info("about to break", { zxid: 12 });
-      fail(new Error("index behind log"));
+      host.fail(new Error("index behind log"));
       timers.after(1, () => (later = true));
     });
     const run = world.run({ forMs: 100 });
@@ -252,6 +253,19 @@ describe("a life", () => {
     node.start().log.debug("second");
     node.host.log.error("third");
     expect(node.log.lines()).toEqual(["0.000 ms warn a/1 log.cleaner: first { offset: 3 }", "0.000 ms debug a/2: second", "0.000 ms error a/2: third"]);
+  });
+
+  test("logging leaves the hash alone, and prints only where it is asked to", async () => {
+    const run = async (message: string, print?: (line: string) => void): Promise<string> => {
+      const world = new World({ seed: 1, ...(print === undefined ? {} : { print }) });
+      const { timers, log } = world.addNode("a").host;
+      timers.after(1, () => log.info(message));
+      await world.run({ forMs: 10 });
+      return world.hash;
+    };
+    const printed: string[] = [];
+    expect(await run("one", (line) => printed.push(line))).toBe(await run("another"));
+    expect(printed).toEqual(["1.000 ms info a/1: one"]);
   });
 });
 
