@@ -10,7 +10,7 @@ const COUNTER_RANGE = 0x1_0000_0000;
 export const COUNTER_MAX = COUNTER_RANGE - 1;
 
 export function zxid(value: number): Zxid {
-  assert(Number.isSafeInteger(value), `zxid ${value} is not a safe integer`);
+  if (!Number.isSafeInteger(value)) assert(false, `zxid ${value} is not a safe integer`);
   return value as Zxid;
 }
 
@@ -19,7 +19,7 @@ export const ZXID_ZERO = zxid(0);
 export const NO_ZXID = zxid(-1);
 
 export function makeZxid(epoch: number, counter: number): Zxid {
-  assert(counter >= 0 && counter <= COUNTER_MAX, `counter ${counter} does not fit a zxid`);
+  assert(counter >= 0 && counter <= COUNTER_MAX, "the counter fits a zxid");
   return zxid(epoch * COUNTER_RANGE + counter);
 }
 
@@ -32,7 +32,7 @@ export function counterOf(id: Zxid): number {
 }
 
 export function nextZxid(id: Zxid): Zxid {
-  assert(counterOf(id) < COUNTER_MAX, `zxid 0x${id.toString(16)} is the last of its epoch`);
+  assert(counterOf(id) < COUNTER_MAX, "the zxid is not the last of its epoch");
   return zxid(id + 1);
 }
 

@@ -1,6 +1,7 @@
 import { assert } from "../../lib/assert.ts";
 import type { Zxid } from "../protocol/ids.ts";
 import type { Acl } from "./acl-table.ts";
+import type { NameMap } from "./name-map.ts";
 
 /**
  * One znode in a few words of heap: the parent's map holds the name, the numbers of its stat stand in shared typed
@@ -12,12 +13,13 @@ export class Znode {
   readonly name: string;
   readonly parent: Znode | undefined;
   /** Made with the first child, gone with the last. */
-  children: Map<string, Znode> | undefined = undefined;
+  children: NameMap | undefined = undefined;
   /** Bytes as characters 0 to 255; null stays null. */
   data: string | null;
   acl: Acl;
   readonly owner: bigint;
-  readonly row: number;
+  /** In the stat table; -1 once the znode is out of the tree. */
+  row: number;
 
   constructor(parent: Znode | undefined, name: string, data: string | null, acl: Acl, owner: bigint, row: number) {
     this.parent = parent;
@@ -102,7 +104,7 @@ export class StatTable {
   }
 
   release(row: number): void {
-    assert(row < this.#rows, `row ${row} is not in the table`);
+    assert(row >= 0 && row < this.#rows, "the row is in use");
     this.#free.push(row);
   }
 

@@ -4,6 +4,7 @@ import { ZXID_ZERO, type SessionId, type Zxid } from "../protocol/ids.ts";
 import type { AclEntry, Stat } from "../protocol/records.ts";
 import { AclTable, OPEN, type Acl } from "./acl-table.ts";
 import { READ_ONLY_ACL } from "./acl.ts";
+import { NameMap } from "./name-map.ts";
 import { packData, packName, StatTable, unpackData, Znode, type StatNumbers } from "./nodes.ts";
 import { NO_OWNER, ownershipOf, sessionOf, ttlMsOf, type OwnerOptions } from "./owner.ts";
 import { childPath, CONFIG_PATH, nameOf, parentPath, QUOTA_PATH, ROOT_PATH, SYSTEM_PATH } from "./paths.ts";
@@ -104,7 +105,7 @@ export class DataTree {
   }
 
   childrenOf(node: Znode): string[] {
-    return node.children === undefined ? [] : [...node.children.keys()];
+    return node.children === undefined ? [] : node.children.names();
   }
 
   /** As clients see it: cversion counts changes, and owners that are no sessions do not show. */
@@ -241,7 +242,7 @@ export class DataTree {
   attach(parent: Znode, name: string, data: Buffer | null, acl: Acl, owner: bigint, numbers: StatNumbers): Znode {
     const ownership = ownershipOf(owner, this.options);
     const node = new Znode(parent, packName(name), packData(data), acl, owner, this.stats.allocate(numbers));
-    (parent.children ??= new Map()).set(node.name, node);
+    (parent.children ??= new NameMap()).add(node.name, node);
     this.#descendants += 1;
     this.#dataBytes += node.data?.length ?? 0;
     if (ownership === "container") this.containers.add(node);
@@ -311,6 +312,7 @@ export class DataTree {
     this.#pathChars -= pathLength;
     this.acls.release(node.acl);
     this.stats.release(node.row);
+    node.row = -1;
     const ownership = ownershipOf(node.owner, this.options);
     if (ownership === "container") this.containers.delete(node);
     else if (ownership === "ttl") this.ttls.delete(node);
