@@ -1,0 +1,92 @@
+import type { Timer, Timers } from "../../host/clock.ts";
+import type { Logger } from "../../host/log.ts";
+import { assertNever } from "../../lib/assert.ts";
+import { toError } from "../../lib/error.ts";
+import { leaderAndIsr } from "../protocol/messages/leader-and-isr.ts";
+import { stopReplica } from "../protocol/messages/stop-replica.ts";
+import { updateMetadata } from "../protocol/messages/update-metadata.ts";
+import type { ControlExchange, ControlRequest } from "./effects.ts";
+import type { BrokerLink } from "./ports.ts";
+
+const retryMs = 100;
+
+/** What inter.broker.protocol.version 2.7 uses. */
+const versions = { leaderAndIsr: 4, updateMetadata: 6, stopReplica: 3 } as const;
+
+/**
+ * The controller's requests to one broker, one at a time and in order. A request is repeated until the broker answers
+ * or the channel is closed, which happens when the broker leaves the cluster. Source: ControllerChannelManager.scala,
+ * RequestSendThread.
+ */
+export class BrokerChannel {
+  readonly #timers: Timers;
+  readonly #log: Logger;
+  readonly #link: BrokerLink;
+  readonly #onResponse: (exchange: ControlExchange) => void;
+  readonly #queue: ControlRequest[] = [];
+  #closed = false;
+  #running = false;
+  #wake: (() => void) | undefined;
+
+  constructor(timers: Timers, log: Logger, link: BrokerLink, onResponse: (exchange: ControlExchange) => void) {
+    this.#timers = timers;
+    this.#log = log;
+    this.#link = link;
+    this.#onResponse = onResponse;
+  }
+
+  /** True: `run` must be called. */
+  push(request: ControlRequest): boolean {
+    this.#queue.push(request);
+    return !this.#running;
+  }
+
+  /** Ends when the queue is empty or the channel closed. */
+  async run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    for (let request = this.#queue[0]; request !== undefined && !this.#closed; request = this.#queue[0]) {
+      try {
+        const exchange = await exchangeOver(this.#link, request);
+        if (this.#closed) break;
+        this.#queue.shift();
+        this.#onResponse(exchange);
+      } catch (thrown) {
+        if (this.#closed) break;
+        this.#log.warn("a broker does not answer the controller, trying again", { api: request.api, queued: this.#queue.length, error: toError(thrown) });
+        await this.#pause();
+      }
+    }
+    this.#running = false;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#queue.length = 0;
+    this.#link.close();
+    this.#wake?.();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer: Timer = this.#timers.after(retryMs, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+async function exchangeOver(link: BrokerLink, request: ControlRequest): Promise<ControlExchange> {
+  switch (request.api) {
+    case "leaderAndIsr":
+      return { ...request, response: await link.send(leaderAndIsr, versions.leaderAndIsr, request.body) };
+    case "updateMetadata":
+      return { ...request, response: await link.send(updateMetadata, versions.updateMetadata, request.body) };
+    case "stopReplica":
+      return { ...request, response: await link.send(stopReplica, versions.stopReplica, request.body) };
+    default:
+      return assertNever(request);
+  }
+}

@@ -1,0 +1,114 @@
+import { must } from "../../lib/assert.ts";
+import { OperationalError } from "../../lib/error.ts";
+import { encodeBrokerRegistration, type BrokerRegistration } from "./broker.ts";
+import { decodeClusterId, decodeProducerIdBlock, encodeClusterId, encodeProducerIdBlock, producerIdBlockSize, type ProducerIdBlock } from "./cluster.ts";
+import { encodeConfig, encodeConfigChange, type ConfigEntity, type EntityConfig } from "./config.ts";
+import { badZnode } from "./json.ts";
+import { paths, persistentPaths } from "./paths.ts";
+import { askOne, create, exists, expectCode, getData, remove, setData, ZkCode, type Step, type ZkReply, type ZkRequest } from "./requests.ts";
+
+/** Steps that every broker takes, controller or not. Source: core/src/main/scala/kafka/zk/KafkaZkClient.scala. */
+
+/** Creates a persistent znode and, without data, the parents that it lacks. The code is OK or NODE_EXISTS. */
+export function* createWithParents(path: string, data: Buffer | null): Step<number> {
+  const request = create(path, data);
+  const reply = expectCode(request, yield* askOne(request), ZkCode.NODE_EXISTS, ZkCode.NO_NODE);
+  if (reply.code !== ZkCode.NO_NODE) return reply.code;
+  const parent = path.slice(0, path.lastIndexOf("/"));
+  if (parent === "") throw new OperationalError("ERR_ZOOKEEPER", `ZooKeeper has no root to create ${path} in; create the chroot of zookeeper.connect`);
+  yield* createWithParents(parent, null);
+  return expectCode(request, yield* askOne(request), ZkCode.NODE_EXISTS).code;
+}
+
+export function* createPersistentPaths(): Step<void> {
+  for (const path of persistentPaths) yield* createWithParents(path, null);
+}
+
+/** The cluster's id: `proposed` where there is none yet. */
+export function* createOrGetClusterId(proposed: string): Step<string> {
+  if ((yield* createWithParents(paths.clusterId, encodeClusterId(proposed))) === ZkCode.OK) return proposed;
+  const request = getData(paths.clusterId);
+  return decodeClusterId(expectCode(request, yield* askOne(request)).data);
+}
+
+/** A number that no other broker has been given, from 1: the version of /brokers/seqid after a write. */
+export function* generateBrokerId(): Step<number> {
+  const request = setData(paths.brokerSequenceId, Buffer.alloc(0));
+  let reply = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  if (reply.code === ZkCode.NO_NODE) {
+    yield* createWithParents(paths.brokerSequenceId, Buffer.alloc(0));
+    reply = expectCode(request, yield* askOne(request));
+  }
+  return must(reply.stat, "stat of /brokers/seqid").version;
+}
+
+export interface Session {
+  readonly id: bigint;
+  /** Of the session in which this process registered before; undefined where it did not. */
+  readonly registeredIn: bigint | undefined;
+}
+
+/**
+ * Registers the broker and returns its epoch, the czxid of /brokers/ids/N. A znode that an earlier session of this
+ * process has left is replaced; one of another owner is ERR_BROKER_ID_IN_USE.
+ */
+export function* registerBroker(broker: BrokerRegistration, timestampMs: number, session: Session): Step<number> {
+  const path = paths.broker(broker.id);
+  // The czxid comes with setData's stat, which is why the znode is created without data first.
+  const multi: ZkRequest = { op: "multi", ops: [create(path, null, "ephemeral"), setData(path, encodeBrokerRegistration(broker, timestampMs), 0)] };
+  for (;;) {
+    const reply = expectCode(multi, yield* askOne(multi), ZkCode.NODE_EXISTS);
+    if (reply.code === ZkCode.OK) return must(reply.results[1]?.stat, `stat of ${path}`).czxid;
+    const read = getData(path);
+    const existing = expectCode(read, yield* askOne(read), ZkCode.NO_NODE);
+    if (existing.code === ZkCode.NO_NODE) continue;
+    const stat = must(existing.stat, `stat of ${path}`);
+    if (stat.ephemeralOwner === session.id) return stat.czxid;
+    if (stat.ephemeralOwner !== session.registeredIn) {
+      throw new OperationalError("ERR_BROKER_ID_IN_USE", `broker ${broker.id} is registered by another process (${path}); stop that one, or wait until its session has ended`);
+    }
+    const removal = remove(path);
+    expectCode(removal, yield* askOne(removal), ZkCode.NO_NODE);
+  }
+}
+
+/** Takes the next producer ids for this broker. Throws ERR_ZNODE where they have run out. */
+export function* takeProducerIdBlock(brokerId: number): Step<ProducerIdBlock> {
+  const path = paths.producerIdBlock;
+  for (;;) {
+    const read = getData(path);
+    const current = expectCode(read, yield* askOne(read));
+    const last = current.data === null || current.data.length === 0 ? -1 : decodeProducerIdBlock(current.data).last;
+    const block: ProducerIdBlock = { brokerId, first: last + 1, last: last + producerIdBlockSize };
+    if (!Number.isSafeInteger(block.last)) throw badZnode(path, `no producer ids are left after ${last}`);
+    const write = setData(path, encodeProducerIdBlock(block), must(current.stat, `stat of ${path}`).version);
+    const reply: ZkReply = expectCode(write, yield* askOne(write), ZkCode.BAD_VERSION);
+    // After BAD_VERSION another broker, or a write of ours whose reply was lost, has taken the block: skip it.
+    if (reply.code === ZkCode.OK) return block;
+  }
+}
+
+/** Replaces an entity's overrides. Source: KafkaZkClient.setOrCreateEntityConfigs. */
+export function* writeConfig(entity: ConfigEntity, config: EntityConfig): Step<void> {
+  const path = paths.config(entity.type, entity.name);
+  const write = setData(path, encodeConfig(config));
+  const first = expectCode(write, yield* askOne(write), ZkCode.NO_NODE);
+  if (first.code === ZkCode.OK) return;
+  if ((yield* createWithParents(path, encodeConfig(config))) === ZkCode.OK) return;
+  expectCode(write, yield* askOne(write));
+}
+
+/** Asks the controller to delete a topic; asking twice is the same. False where there is no such topic. */
+export function* queueTopicDeletion(topic: string): Step<boolean> {
+  const request = exists(paths.topic(topic));
+  const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  if (found.code === ZkCode.NO_NODE) return false;
+  yield* createWithParents(paths.deleteTopic(topic), null);
+  return true;
+}
+
+/** Tells every broker to read an entity's configuration again. */
+export function* announceConfigChange(entity: ConfigEntity): Step<void> {
+  const request = create(paths.newConfigChange, encodeConfigChange(entity), "persistentSequential");
+  expectCode(request, yield* askOne(request));
+}
