@@ -49,6 +49,8 @@ export interface ZooKeeperClientOptions {
   readonly sessionTimeoutMs: number;
   /** A session of an earlier life to go on with, where it has not expired. */
   readonly session?: Session | undefined;
+  /** Requests sent and not answered; more wait in the client. Default 1000. */
+  readonly requestsInFlightMax?: number;
   /** Sent on each connection. */
   readonly digest?: { readonly user: string; readonly password: string } | undefined;
 }
@@ -77,8 +79,7 @@ export interface NodeChildren {
   readonly stat: Stat;
 }
 
-/** Requests sent and not answered; more wait here. */
-const IN_FLIGHT_MAX = 1000;
+const REQUESTS_IN_FLIGHT_MAX = 1000;
 /** Longest pause between two rounds through the servers. */
 const RECONNECT_PAUSE_MS_MAX = 1000;
 /** A reply larger than this is a stream out of step. */
@@ -170,9 +171,21 @@ export class ZooKeeperClient {
   /** Ends the session, so that its ephemeral nodes go at once. */
   async close(): Promise<void> {
     if (this.#state === "closed") return;
-    if (this.#state === "connected") await this.#request(OpCode.closeSession, Buffer.alloc(0), () => true);
+    if (this.#state === "connected") await this.#endSession();
     this.#stop("closed");
     await this.#tasks.settled();
+  }
+
+  /** Until the server has answered, or the connection is gone: then the session times out by itself. */
+  #endSession(): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        stop();
+        resolve();
+      };
+      const stop = this.listen({ disconnected: settle });
+      this.#request(OpCode.closeSession, Buffer.alloc(0), () => true).then(settle, settle);
+    });
   }
 
   /** Leaves without a word: the session lives on until it times out. */
@@ -415,7 +428,7 @@ export class ZooKeeperClient {
   #sendQueued(): void {
     const link = this.#link;
     if (link === undefined || this.#state !== "connected") return;
-    while (this.#inFlight.length < IN_FLIGHT_MAX) {
+    while (this.#inFlight.length < (this.#options.requestsInFlightMax ?? REQUESTS_IN_FLIGHT_MAX)) {
       const request = this.#queue.shift();
       if (request === undefined) return;
       this.#xid = (this.#xid % 0x7fff_ffff) + 1;
