@@ -51,7 +51,11 @@ export interface FileLock {
   release(): Promise<void>;
 }
 
-/** Positions and sizes in bytes. Operations on one file take effect in the order in which they were called. */
+/**
+ * Positions and sizes in bytes. Asynchronous writes, truncations and syncs of one file take effect in the order in
+ * which they were called. While one of them is under way, a synchronous one must not be called (an assertion says so),
+ * and a read of the bytes that it changes may give the old ones or the new.
+ */
 export interface File {
   readonly path: string;
   /** The size as the system has it now. */

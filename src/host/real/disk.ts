@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { constants } from "node:fs";
 import { dirname } from "node:path";
 import { tryLock } from "fs-native-extensions";
+import { assert } from "../../lib/assert.ts";
 import type { DirectoryEntry, Disk, File, FileLock, FileStat, OpenMode } from "../disk.ts";
 
 /** IOV_MAX: the kernel takes no more buffers in one writev. */
@@ -74,6 +75,7 @@ class DescriptorFile implements File {
   readonly #fd: number;
   /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
   #tail: Promise<void> = Promise.resolve();
+  #pending = 0;
 
   constructor(path: string, fd: number) {
     this.path = path;
@@ -120,6 +122,7 @@ class DescriptorFile implements File {
   }
 
   writeSync(chunks: readonly Buffer[], position: number): void {
+    this.#assertIdle();
     let at = position;
     let rest = chunks;
     while (rest.length > 0) {
@@ -135,6 +138,7 @@ class DescriptorFile implements File {
   }
 
   truncateSync(size: number): void {
+    this.#assertIdle();
     fs.ftruncateSync(this.#fd, size);
   }
 
@@ -151,13 +155,21 @@ class DescriptorFile implements File {
   }
 
   closeSync(): void {
+    this.#assertIdle();
     fs.closeSync(this.#fd);
   }
 
   #inOrder(operation: () => Promise<void>): Promise<void> {
-    const result = this.#tail.then(operation);
+    this.#pending += 1;
+    const result = this.#tail.then(operation).finally(() => {
+      this.#pending -= 1;
+    });
     this.#tail = result.catch(() => undefined);
     return result;
+  }
+
+  #assertIdle(): void {
+    assert(this.#pending === 0, `a synchronous operation on ${this.path} would overtake ${this.#pending} asynchronous ones`);
   }
 }
 

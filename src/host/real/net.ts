@@ -4,7 +4,7 @@ import type { ConnectOptions, Connection, ConnectionHandlers, ListenOptions, Lis
 
 const LISTEN_BACKLOG = 511;
 
-/** How long `end` waits for the peer's half to end. */
+/** How long, once all is sent, `end` waits for the peer's half to end. */
 const END_LINGER_MS = 2000;
 
 export const realNetwork: Network = {
@@ -135,10 +135,11 @@ class SocketConnection implements Connection {
     if (this.#ending) return;
     this.#ending = true;
     const socket = this.#socket;
-    socket.end();
     // Closing at once, with input unread, would reset the connection and take the last reply from the peer.
+    socket.end(() => {
+      setTimeout(() => socket.destroy(), END_LINGER_MS).unref();
+    });
     socket.resume();
-    setTimeout(() => socket.destroy(), END_LINGER_MS).unref();
   }
 
   destroy(): void {
