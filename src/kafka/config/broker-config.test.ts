@@ -3,6 +3,7 @@ import { longMax } from "../../lib/config/key.ts";
 import { ConfigError } from "../../lib/config/read.ts";
 import { mergeProperties, parseProperties } from "../../lib/properties.ts";
 import { readBrokerConfig, type BrokerConfig } from "./broker-config.ts";
+import { formatEndpoint } from "./listeners.ts";
 import { parseOverrides } from "./load.ts";
 
 function config(text: string, ...args: string[]): BrokerConfig {
@@ -114,6 +115,7 @@ describe("listeners", () => {
     const text = "listeners=inside://[::1]:0,OUTSIDE://:0\nlistener.security.protocol.map=Inside:PLAINTEXT,outside:PLAINTEXT\ninter.broker.listener.name=inside";
     expect(endpoint(text)).toEqual(["INSIDE ::1 0 PLAINTEXT", "OUTSIDE  0 PLAINTEXT"]);
     expect(config(text).interBrokerListenerName).toBe("INSIDE");
+    expect(config(text).listeners.map(formatEndpoint)).toEqual(["INSIDE://[::1]:0", "OUTSIDE://:0"]);
   });
 
   test("are refused where names or ports repeat, a name has no protocol or the form is wrong", () => {
