@@ -10,6 +10,7 @@ import {
   batchCodec,
   batchFirstTimestamp,
   batchIsControl,
+  batchLastOffset,
   batchLastOffsetDelta,
   batchMagic,
   batchMaxTimestamp,
@@ -84,6 +85,26 @@ export function checkProduceFormat(records: Buffer, apiVersion: number): Refusal
 
 function corruptHeader(): Refusal {
   return refused(ErrorCode.CORRUPT_MESSAGE, "A record batch has an impossible size or format number.");
+}
+
+/**
+ * Bytes of the whole batches that a leader sent, the first `size` of them to be appended; a cut-off one may follow.
+ * Their checksums must hold and their offsets rise. Source: Log.analyzeAndValidateRecords, for followers.
+ */
+export function checkReplicated(records: Buffer): { readonly kind: "batches"; readonly size: number } | Refusal {
+  let lastOffset = -1;
+  for (let at = 0; ; ) {
+    const size = wholeBatchSize(records, at, records.length);
+    if (size === 0) return { kind: "batches", size: at };
+    if (size < 0) return corruptHeader();
+    if (!batchChecksumHolds(records, at, size)) return refused(ErrorCode.CORRUPT_MESSAGE, "The checksum of a record batch does not hold.");
+    const next = batchLastOffset(records, at);
+    if (next <= lastOffset || next < batchBaseOffset(records, at) || !Number.isSafeInteger(next)) {
+      return refused(ErrorCode.CORRUPT_MESSAGE, `The offset ${next} follows ${lastOffset}.`);
+    }
+    lastOffset = next;
+    at += size;
+  }
 }
 
 /**
