@@ -1,19 +1,20 @@
-import type { ZooKeeperClient } from "../../zookeeper/client/client.ts";
 import { decodeTopic } from "../znodes/topic.ts";
 import { topicId } from "../znodes/topic-id.ts";
 import { paths } from "../znodes/paths.ts";
+import { askOne, getData, ZkCode } from "../znodes/requests.ts";
+import type { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 
 /**
  * Topic ids, which exist towards clients only: each broker derives them from the topic's znode, at first use, and
  * keeps them while the topic is in its metadata.
  */
 export class TopicIds {
-  readonly #zookeeper: ZooKeeperClient;
+  readonly #zookeeper: ZooKeeperSession;
   readonly #clusterId: string;
   readonly #ids = new Map<string, string>();
   readonly #names = new Map<string, string>();
 
-  constructor(zookeeper: ZooKeeperClient, clusterId: string) {
+  constructor(zookeeper: ZooKeeperSession, clusterId: string) {
     this.#zookeeper = zookeeper;
     this.#clusterId = clusterId;
   }
@@ -22,9 +23,9 @@ export class TopicIds {
   async idOf(topic: string): Promise<string | undefined> {
     const known = this.#ids.get(topic);
     if (known !== undefined) return known;
-    const node = await this.#zookeeper.getData(paths.topic(topic));
-    if (!node.ok) return undefined;
-    const id = topicId(this.#clusterId, topic, node.value.stat.czxid, decodeTopic(topic, node.value.data).rest);
+    const node = await this.#zookeeper.run(askOne(getData(paths.topic(topic))));
+    if (node.code !== ZkCode.OK || node.stat === undefined) return undefined;
+    const id = topicId(this.#clusterId, topic, node.stat.czxid, decodeTopic(topic, node.data).rest);
     this.#ids.set(topic, id);
     this.#names.set(id, topic);
     return id;
