@@ -176,6 +176,9 @@ export function clientOperation(type: number): Operation | undefined {
   return operation?.from === "client" ? operation : undefined;
 }
 
+/** What a server asks for on behalf of a client that connects. */
+export const createSessionOperation: Operation = must(TABLE[OpCode.createSession], "createSession");
+
 export interface WriteRequest extends Origin {
   readonly type: number;
   readonly cxid: number;

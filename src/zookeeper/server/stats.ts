@@ -1,0 +1,75 @@
+/** Whole ms from a request's arrival to its reply. */
+export class Latency {
+  #min = Number.MAX_SAFE_INTEGER;
+  #total = 0;
+  max = 0;
+  count = 0;
+
+  add(elapsedMs: number): void {
+    this.#total += elapsedMs;
+    this.count += 1;
+    if (elapsedMs < this.#min) this.#min = elapsedMs;
+    if (elapsedMs > this.max) this.max = elapsedMs;
+  }
+
+  get min(): number {
+    return this.count === 0 ? 0 : this.#min;
+  }
+
+  get average(): number {
+    return this.count === 0 ? 0 : Math.floor(this.#total / this.count);
+  }
+
+  reset(): void {
+    this.#min = Number.MAX_SAFE_INTEGER;
+    this.#total = 0;
+    this.max = 0;
+    this.count = 0;
+  }
+}
+
+/** What srvr and mntr count. Source: ServerStats. */
+export class ServerStats {
+  readonly latency = new Latency();
+  packetsReceived = 0;
+  packetsSent = 0;
+
+  reset(): void {
+    this.latency.reset();
+    this.packetsReceived = 0;
+    this.packetsSent = 0;
+  }
+}
+
+/** What cons shows of one connection. Source: ServerCnxn. */
+export class ConnectionStats {
+  readonly latency = new Latency();
+  packetsReceived = 0;
+  packetsSent = 0;
+  lastOperation = "NA";
+  lastCxid = -1;
+  lastZxid = -1;
+  /** ms of the monotonic clock. */
+  lastResponseAt = 0;
+  lastLatency = 0;
+
+  answered(operation: string, cxid: number, zxid: number, now: number, elapsedMs: number): void {
+    if (cxid >= 0) this.lastCxid = cxid;
+    this.lastZxid = zxid;
+    this.lastOperation = operation;
+    this.lastResponseAt = Math.floor(now);
+    this.lastLatency = elapsedMs;
+    this.latency.add(elapsedMs);
+  }
+
+  reset(): void {
+    this.latency.reset();
+    this.packetsReceived = 0;
+    this.packetsSent = 0;
+    this.lastOperation = "NA";
+    this.lastCxid = -1;
+    this.lastZxid = -1;
+    this.lastResponseAt = 0;
+    this.lastLatency = 0;
+  }
+}
