@@ -7,20 +7,22 @@ import type { WriteQueue } from "./write-queue.ts";
 export class Flusher {
   recoveryPoint: number;
   lastFlushMs: number;
-  /** Files were created since the directory was synced. */
+  /** Files were created, perhaps the directory itself, since the directories were synced. */
   newFiles = true;
 
   readonly #context: LogContext;
   readonly #directory: LogPath;
+  readonly #logDirectory: string;
   readonly #segments: SegmentList;
   readonly #queue: WriteQueue;
   readonly #epochSaver: Saver;
   #target = 0;
   #running: Promise<void> | undefined;
 
-  constructor(context: LogContext, options: { directory: LogPath; segments: SegmentList; queue: WriteQueue; epochSaver: Saver; recoveryPoint: number }) {
+  constructor(context: LogContext, options: { directory: LogPath; logDirectory: string; segments: SegmentList; queue: WriteQueue; epochSaver: Saver; recoveryPoint: number }) {
     this.#context = context;
     this.#directory = options.directory;
+    this.#logDirectory = options.logDirectory;
     this.#segments = options.segments;
     this.#queue = options.queue;
     this.#epochSaver = options.epochSaver;
@@ -56,6 +58,7 @@ export class Flusher {
     if (this.newFiles) {
       this.newFiles = false;
       await this.#context.disk.syncDirectory(this.#directory.path);
+      await this.#context.disk.syncDirectory(this.#logDirectory);
     }
     for (const segment of this.#segments.all) {
       if (segment.unsynced && segment.baseOffset < target) await segment.sync();

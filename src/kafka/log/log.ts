@@ -1,6 +1,5 @@
 import { assert, AssertionFailure } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
-import type { Timer } from "../../host/clock.ts";
 import type { Disk } from "../../host/disk.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import {
@@ -26,14 +25,17 @@ import { LogReader, type LogRead, type TimestampOffset } from "./log-reader.ts";
 import { LEADER_EPOCH_FILE, partitionName } from "./names.ts";
 import { replayProducers } from "./producer-replay.ts";
 import { ProducerState, type ProducerEntry } from "./producer-state.ts";
-import { deletableSegments, retentionRules, type RetentionRule, type RetentionView } from "./retention.ts";
+import { deletableSegments, oldestSnapshotNeeded, retentionRules, type RetentionRule, type RetentionView } from "./retention.ts";
 import { Saver } from "./saver.ts";
+import { SegmentBin } from "./segment-bin.ts";
 import type { SegmentList } from "./segment-list.ts";
 import { Segment, SegmentGone } from "./segment.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 import { TailCache, type ReadLimits } from "./tail-cache.ts";
 import type { AbortedTxn } from "./txn-index.ts";
 import { WriteQueue, type WriteDone } from "./write-queue.ts";
+
+export type { Appended, LeaderAppend, OutOfPlace } from "./log-context.ts";
 
 /**
  * One partition's log. Appends are decided and take effect at once; their bytes are in the file when `onWritten` is
@@ -54,7 +56,7 @@ export class PartitionLog {
   readonly #reader: LogReader;
   readonly #epochSaver: Saver;
   readonly #flusher: Flusher;
-  readonly #deletions = new Set<Timer>();
+  readonly #bin: SegmentBin;
   #config: LogConfig;
   #producers: ProducerState;
 
@@ -93,6 +95,7 @@ export class PartitionLog {
     this.#reader = new LogReader(this.#segments, this.#tail);
     this.#epochSaver = new Saver(context.tasks, () => this.#guarded(() => this.#writeEpochs()));
     this.#flusher = new Flusher(context, { ...parts, queue: this.#queue, epochSaver: this.#epochSaver });
+    this.#bin = new SegmentBin(context.timers, this.#background);
     this.#producers.onHighWatermark(this.#highWatermark);
     this.#refreshUnstable();
   }
@@ -545,7 +548,7 @@ export class PartitionLog {
   /** Runs `task` alone: what is queued is written and synced first, appends and flushes wait or are refused. */
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
-    let end = ignore as () => void;
+    let end: () => void = ignore;
     this.#exclusive = new Promise((resolve) => (end = resolve));
     try {
       await this.#flusher.settled();
@@ -593,22 +596,13 @@ export class PartitionLog {
     if (gone.length === 0) return;
     this.#context.log.info("segments deleted", { log: this.name, why, baseOffsets: gone.map((segment) => segment.baseOffset) });
     this.#segments.remove(gone);
-    for (const segment of gone) segment.markDeleted();
-    const timer = this.#context.timers.after(this.#config.fileDeleteDelayMs, () => {
-      this.#deletions.delete(timer);
-      this.#background(async () => {
-        for (const segment of gone) await segment.remove();
-      });
-    });
-    this.#deletions.add(timer);
+    this.#bin.throwAway(gone, this.#config.fileDeleteDelayMs);
   }
 
   /** The recovery point is on the disk: snapshots that no recovery or truncation is likely to need are removed. */
   async pruneSnapshots(): Promise<void> {
-    const before = (offset: number): number | undefined => this.#segments.all.findLast((segment) => segment.baseOffset < offset)?.baseOffset;
-    const { baseOffset } = this.#segments.active;
-    const kept = Math.min(before(this.recoveryPoint) ?? this.recoveryPoint, before(baseOffset) ?? baseOffset);
-    await this.#guarded(() => this.#snapshots.prune((offset) => offset < kept));
+    const oldest = oldestSnapshotNeeded(this.#segments, this.recoveryPoint);
+    await this.#guarded(() => this.#snapshots.prune((offset) => offset < oldest));
   }
 
   // ---- end
@@ -640,8 +634,8 @@ export class PartitionLog {
   }
 
   async #closeFiles(): Promise<void> {
-    for (const timer of this.#deletions) timer.cancel();
     this.#tail.clear(this.#endOffset);
+    await this.#bin.close();
     for (const segment of this.#segments.all) await segment.close();
   }
 

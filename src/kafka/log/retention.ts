@@ -54,3 +54,12 @@ export async function retentionRules(config: LogConfig, view: RetentionView, wal
   });
   return rules;
 }
+
+/**
+ * Snapshots below this offset are not needed: no recovery begins so far back, and hardly any truncation does.
+ * Source: Log.minSnapshotsOffsetToRetain.
+ */
+export function oldestSnapshotNeeded(segments: SegmentList, recoveryPoint: number): number {
+  const before = (offset: number): number => segments.all.findLast((segment) => segment.baseOffset < offset)?.baseOffset ?? offset;
+  return Math.min(before(recoveryPoint), before(segments.active.baseOffset));
+}

@@ -29,7 +29,8 @@ export class Saver {
   }
 
   async #save(): Promise<void> {
-    await undefined;
+    // What one turn asks for is saved once, and `#saving` is set before this ends.
+    await Promise.resolve();
     try {
       while (this.#wanted) {
         this.#wanted = false;

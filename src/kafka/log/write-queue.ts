@@ -98,7 +98,7 @@ export class WriteQueue {
 
   async #drain(): Promise<void> {
     // What the same turn appends goes into the first write too.
-    await undefined;
+    await Promise.resolve();
     while (this.#queue.length > 0 && this.failure === undefined) {
       const run = this.#nextRun();
       const [first] = run;
