@@ -23,9 +23,8 @@ export function* onBrokerChange(state: ControllerState): Step<void> {
   if (started.length + bounced.length + dead.length > 0) {
     state.log("info", "brokers changed", { started: started.map(idOf), bounced: bounced.map(idOf), dead, live: [...current.keys()] });
   }
-  for (const broker of started) effects.push({ kind: "connect", broker });
-  for (const broker of bounced) effects.push({ kind: "disconnect", brokerId: broker.id }, { kind: "connect", broker });
-  for (const brokerId of dead) effects.push({ kind: "disconnect", brokerId });
+  // What is sent to a bounced broker before it is started anew carries its old epoch: better lost than refused.
+  for (const brokerId of [...bounced.map(idOf), ...dead]) effects.push({ kind: "disconnect", brokerId });
   yield* startBrokers(state, started);
   yield* failBrokers(state, bounced.map(idOf));
   yield* startBrokers(state, bounced);
@@ -101,10 +100,13 @@ export function* onLeaderAndIsrResponse(state: ControllerState, broker: number, 
 /** Old brokers hear of the new ones, the new ones of everything; then their replicas go online and leaders are sought. */
 function* startBrokers(state: ControllerState, started: readonly LiveBroker[]): Step<void> {
   if (started.length === 0) return;
-  const { context, batch } = state;
+  const { context, batch, effects } = state;
   const ids = new Set(started.map(idOf));
   const others = [...context.brokers.keys()].filter((id) => !ids.has(id));
-  for (const broker of started) context.brokers.set(broker.id, broker);
+  for (const broker of started) {
+    context.brokers.set(broker.id, broker);
+    effects.push({ kind: "connect", broker });
+  }
   forgetOfflineDirs(state, ids);
   batch.addUpdateMetadata(others, []);
   batch.send();

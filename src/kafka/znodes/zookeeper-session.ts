@@ -75,13 +75,20 @@ export class ZooKeeperSession {
     }
   }
 
-  #watcher(wanted: boolean): ((event: { type: number; path: string }) => void) | undefined {
-    if (!wanted) return undefined;
-    return ({ type, path }) => {
-      const kind = EVENT_KINDS[type];
-      if (kind !== undefined) for (const watcher of this.#watchers) watcher({ kind, path });
-    };
+  #watcher(wanted: boolean): ((event: ClientEvent) => void) | undefined {
+    return wanted ? this.#fire : undefined;
   }
+
+  // One function for all watches: the client keeps a set of them for each path, so that a path that is read twice fires once.
+  readonly #fire = ({ type, path }: ClientEvent): void => {
+    const kind = EVENT_KINDS[type];
+    if (kind !== undefined) for (const watcher of this.#watchers) watcher({ kind, path });
+  };
+}
+
+interface ClientEvent {
+  readonly type: number;
+  readonly path: string;
 }
 
 const CREATE_FLAGS: Readonly<Record<CreateMode, CreateFlag>> = {

@@ -1,0 +1,295 @@
+import { assertNever, must } from "../../../lib/assert.ts";
+import type { Prng } from "../../../lib/prng.ts";
+import { ErrorCode } from "../../protocol/error-codes.ts";
+import type { BrokerRegistration } from "../../znodes/broker.ts";
+import { encodeIsrChange } from "../../znodes/notifications.ts";
+import { createPersistentPaths, createWithParents, queueTopicDeletion, registerBroker } from "../../znodes/operations.ts";
+import { paths } from "../../znodes/paths.ts";
+import { create, getData, setData, type Step, type ZkReply, type ZkRequest } from "../../znodes/requests.ts";
+import { assign, decodePartitionState, decodeTopic, encodePartitionState, encodeTopic, type LeaderAndIsr } from "../../znodes/topic.ts";
+import { handleEvent } from "../core.ts";
+import type { ControlExchange, ControllerEvent, ControlRequest } from "../effects.ts";
+import { SessionLostError, ControllerState, type ControllerConfig } from "../state.ts";
+import { eventOfWatch } from "../watches.ts";
+import { ZooKeeperModel, type ModelSession } from "./zookeeper-model.ts";
+
+interface Channel {
+  readonly incarnation: number;
+  readonly queue: ControlRequest[];
+}
+
+interface Hosted {
+  leaderEpoch: number;
+  leader: number;
+}
+
+/** A broker as the controller sees it: it answers requests by the rules of Kafka's brokers, and may be the controller itself. */
+export class ModelBroker {
+  readonly id: number;
+  session: ModelSession;
+  state: ControllerState;
+  epoch = -1;
+  readonly events: ControllerEvent[] = [];
+  step: Step<void> | undefined;
+  /** What the step waits for. */
+  waiting: readonly ZkRequest[] = [];
+  readonly channels = new Map<number, Channel>();
+  /** Every request that has reached this broker. */
+  readonly received: ControlRequest[] = [];
+  readonly logged: string[] = [];
+  readonly hosted = new Map<string, Hosted>();
+  readonly metadata = new Map<string, { leader: number; leaderEpoch: number; offlineReplicas: readonly number[] }>();
+  controllerEpoch = 0;
+  /** Partitions whose log directory has failed. */
+  readonly brokenDirs = new Set<string>();
+  timers = 0;
+
+  constructor(id: number, session: ModelSession, config: ControllerConfig) {
+    this.id = id;
+    this.session = session;
+    this.state = new ControllerState(config, session.id);
+  }
+}
+
+/** Several brokers with their controllers on one ZooKeeper model; everything happens when a test says so. */
+export class ClusterModel {
+  readonly zk = new ZooKeeperModel();
+  readonly brokers = new Map<number, ModelBroker>();
+  readonly #config: Partial<ControllerConfig>;
+  #incarnation = 0;
+
+  constructor(config: Partial<ControllerConfig> = {}) {
+    this.#config = config;
+    this.run(createPersistentPaths());
+  }
+
+  /** Runs a step to its end, as from a client of its own. */
+  run<T>(step: Step<T>, session?: ModelSession): T {
+    let result = step.next();
+    while (result.done !== true) result = step.next(result.value.map((request) => this.zk.apply(request, session)));
+    return result.value;
+  }
+
+  broker(id: number): ModelBroker {
+    return must(this.brokers.get(id), `broker ${id}`);
+  }
+
+  get controller(): ModelBroker {
+    return must([...this.brokers.values()].find(({ state }) => state.active), "controller");
+  }
+
+  start(id: number, rack: string | null = null): ModelBroker {
+    const registration = registrationOf(id, rack);
+    const config: ControllerConfig = {
+      brokerId: id,
+      interBrokerListener: "PLAINTEXT",
+      deleteTopicEnable: true,
+      uncleanLeaderElectionEnable: false,
+      autoLeaderRebalanceEnable: true,
+      leaderImbalancePerBrokerPercentage: 10,
+      leaderImbalanceCheckIntervalMs: 300_000,
+      registration,
+      ...this.#config,
+    };
+    const broker: ModelBroker = new ModelBroker(id, this.zk.connect((event) => watched(broker, event)), config);
+    broker.epoch = this.run(registerBroker(registration, 7, { id: broker.session.id, registeredIn: undefined }), broker.session);
+    broker.events.push({ kind: "controllerChange" });
+    this.brokers.set(id, broker);
+    return broker;
+  }
+
+  /** The process ends; its session with it. */
+  stop(id: number): void {
+    const broker = this.broker(id);
+    this.brokers.delete(id);
+    this.zk.expire(broker.session);
+  }
+
+  /** The session ends while the process lives on: it begins another one. */
+  expireSession(id: number): void {
+    const broker = this.broker(id);
+    this.zk.expire(broker.session);
+    broker.events.length = 0;
+    broker.events.push({ kind: "expire" });
+    broker.session = this.zk.connect((event) => watched(broker, event));
+    broker.events.push({ kind: "newSession", sessionId: broker.session.id });
+    if (broker.step === undefined) return;
+    this.#resume(broker, broker.step.throw(new SessionLostError()));
+  }
+
+  createTopic(topic: string, ...replicas: number[][]): void {
+    const partitions = new Map(replicas.map((assigned, index) => [index, assign(assigned)]));
+    this.run(createWithParents(paths.topic(topic), encodeTopic({ partitions, rest: {} })));
+  }
+
+  growTopic(topic: string, ...replicas: number[][]): void {
+    const { partitions, rest } = decodeTopic(topic, this.zk.data(paths.topic(topic)) ?? null);
+    const grown = new Map([...partitions, ...replicas.map((assigned, index) => [partitions.size + index, assign(assigned)] as const)]);
+    this.zk.apply(setData(paths.topic(topic), encodeTopic({ partitions: grown, rest })));
+  }
+
+  deleteTopic(topic: string): void {
+    this.run(queueTopicDeletion(topic));
+  }
+
+  partitionState(topic: string, partition: number): LeaderAndIsr | undefined {
+    const path = paths.partitionState(topic, partition);
+    const reply = this.zk.apply(getData(path));
+    return reply.data === null ? undefined : decodePartitionState(path, reply.data, must(reply.stat, "stat").version);
+  }
+
+  /** What a leader does when followers have caught up: writes the ISR and announces it. */
+  expandIsr(topic: string, partition: number, isr: readonly number[]): void {
+    const state = must(this.partitionState(topic, partition), "state");
+    this.zk.apply(setData(paths.partitionState(topic, partition), encodePartitionState({ ...state, isr }), state.zkVersion));
+    this.zk.apply(create(paths.newIsrChange, encodeIsrChange([{ topic, partition }]), "persistentSequential"));
+  }
+
+  /** Lets everything happen that can, in an order drawn from `prng` or plainly. */
+  settle(prng?: Prng): void {
+    for (let turns = 0; ; turns++) {
+      const possible = this.possible();
+      if (possible.length === 0) return;
+      if (turns > 20_000) throw new Error("the cluster does not come to rest");
+      must(prng === undefined ? possible[0] : prng.pick(possible), "action")();
+    }
+  }
+
+  /** What can happen next: a controller takes up an event or gets its replies, a request arrives and is answered. */
+  possible(): (() => void)[] {
+    const actions: (() => void)[] = [];
+    for (const broker of this.brokers.values()) {
+      if (broker.step !== undefined || broker.events.length > 0) actions.push(() => this.advance(broker));
+      for (const [target, channel] of broker.channels) {
+        if (channel.queue.length > 0 && this.brokers.has(target)) actions.push(() => this.deliver(broker, target));
+      }
+    }
+    return actions;
+  }
+
+  /** One batch of requests to ZooKeeper, or the next event. */
+  advance(broker: ModelBroker): void {
+    if (broker.step === undefined) {
+      broker.step = handleEvent(broker.state, must(broker.events.shift(), "event"), this.zk.nowMs);
+      this.#resume(broker, broker.step.next());
+      return;
+    }
+    const step = broker.step;
+    this.#resume(broker, broker.session.alive ? step.next(this.replies(broker)) : step.throw(new SessionLostError()));
+  }
+
+  replies(broker: ModelBroker): ZkReply[] {
+    return broker.session.request(broker.waiting);
+  }
+
+  deliver(controller: ModelBroker, target: number): void {
+    const channel = must(controller.channels.get(target), "channel");
+    const exchange = answer(this.broker(target), must(channel.queue.shift(), "request"));
+    controller.events.push({ kind: "response", brokerId: target, exchange });
+  }
+
+  #resume(broker: ModelBroker, result: IteratorResult<readonly ZkRequest[], void>): void {
+    if (result.done === true) broker.step = undefined;
+    else broker.waiting = result.value;
+    for (const effect of broker.state.effects.splice(0)) this.#apply(broker, effect);
+  }
+
+  #apply(broker: ModelBroker, effect: ControllerState["effects"][number]): void {
+    switch (effect.kind) {
+      case "connect":
+        broker.channels.set(effect.broker.id, { incarnation: ++this.#incarnation, queue: [] });
+        return;
+      case "disconnect":
+        broker.channels.delete(effect.brokerId);
+        forgetResponses(broker, (id) => id === effect.brokerId);
+        return;
+      case "send":
+        broker.channels.get(effect.brokerId)?.queue.push(effect.request);
+        return;
+      case "resigned":
+        broker.channels.clear();
+        broker.timers = 0;
+        forgetResponses(broker, () => true);
+        return;
+      case "registered":
+        broker.epoch = effect.brokerEpoch;
+        return;
+      case "registrationFailed":
+        throw effect.error;
+      case "enqueue":
+        broker.events.push(effect.event);
+        return;
+      case "startTimer":
+        broker.timers++;
+        return;
+      case "log":
+        broker.logged.push(`${effect.level} ${effect.message}${effect.fields["error"] instanceof Error ? `: ${effect.fields["error"].message}` : ""}`);
+        return;
+      default:
+        assertNever(effect);
+    }
+  }
+}
+
+export function registrationOf(id: number, rack: string | null = null): BrokerRegistration {
+  return { id, endpoints: [{ listenerName: "PLAINTEXT", host: `host${id}`, port: 9092, securityProtocol: "PLAINTEXT" }], rack, jmxPort: -1, features: new Map() };
+}
+
+function watched(broker: ModelBroker, fired: Parameters<typeof eventOfWatch>[0]): void {
+  const event = eventOfWatch(fired);
+  if (event !== undefined) broker.events.push(event);
+}
+
+function forgetResponses(broker: ModelBroker, from: (id: number) => boolean): void {
+  const kept = broker.events.filter((event) => event.kind !== "response" || !from(event.brokerId));
+  broker.events.splice(0, broker.events.length, ...kept);
+}
+
+/** As a broker of 2.7 answers. Source: ReplicaManager.scala, KafkaApis.scala. */
+function answer(broker: ModelBroker, request: ControlRequest): ControlExchange {
+  broker.received.push(request);
+  const { body } = request;
+  const stale = (body.brokerEpoch ?? -1) < broker.epoch ? ErrorCode.STALE_BROKER_EPOCH : body.controllerEpoch < broker.controllerEpoch ? ErrorCode.STALE_CONTROLLER_EPOCH : ErrorCode.NONE;
+  if (stale === ErrorCode.NONE) broker.controllerEpoch = body.controllerEpoch;
+  switch (request.api) {
+    case "leaderAndIsr": {
+      const partitionErrors: { topicName: string; partitionIndex: number; errorCode: number }[] = [];
+      if (stale !== ErrorCode.NONE) return { ...request, response: { errorCode: stale, partitionErrors } };
+      for (const { topicName, partitionStates } of request.body.topicStates) {
+        for (const state of partitionStates) {
+          const name = `${topicName}-${state.partitionIndex}`;
+          const newer = state.leaderEpoch > (broker.hosted.get(name)?.leaderEpoch ?? -1);
+          const broken = broker.brokenDirs.has(name);
+          if (newer && !broken) broker.hosted.set(name, { leaderEpoch: state.leaderEpoch, leader: state.leader });
+          const errorCode = broken ? ErrorCode.KAFKA_STORAGE_ERROR : newer ? ErrorCode.NONE : ErrorCode.STALE_CONTROLLER_EPOCH;
+          partitionErrors.push({ topicName, partitionIndex: state.partitionIndex, errorCode });
+        }
+      }
+      return { ...request, response: { errorCode: ErrorCode.NONE, partitionErrors } };
+    }
+    case "updateMetadata":
+      for (const { topicName, partitionStates } of stale === ErrorCode.NONE ? request.body.topicStates : []) {
+        for (const state of partitionStates) {
+          const name = `${topicName}-${state.partitionIndex}`;
+          if (state.leader === -2) broker.metadata.delete(name);
+          else broker.metadata.set(name, { leader: state.leader, leaderEpoch: state.leaderEpoch, offlineReplicas: state.offlineReplicas ?? [] });
+        }
+      }
+      return { ...request, response: { errorCode: stale } };
+    case "stopReplica": {
+      const partitionErrors: { topicName: string; partitionIndex: number; errorCode: number }[] = [];
+      for (const { topicName, partitionStates } of request.body.topicStates) {
+        for (const { partitionIndex, leaderEpoch = -1 } of partitionStates) {
+          const name = `${topicName}-${partitionIndex}`;
+          const acts = leaderEpoch === -2 || leaderEpoch === -1 || leaderEpoch > (broker.hosted.get(name)?.leaderEpoch ?? -1);
+          const errorCode = stale !== ErrorCode.NONE ? stale : acts ? ErrorCode.NONE : ErrorCode.FENCED_LEADER_EPOCH;
+          if (errorCode === ErrorCode.NONE) broker.hosted.delete(name);
+          partitionErrors.push({ topicName, partitionIndex, errorCode });
+        }
+      }
+      return { ...request, response: { errorCode: stale, partitionErrors } };
+    }
+    default:
+      return assertNever(request);
+  }
+}
