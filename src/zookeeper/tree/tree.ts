@@ -18,6 +18,14 @@ export interface TreeListener {
   quotaExceeded(path: string, used: QuotaNumbers, limit: QuotaNumbers): void;
 }
 
+/** Sees what a snapshot in the making has to remember. */
+export interface TreeWitness {
+  /** The node is about to leave the tree. */
+  removing(node: Znode): void;
+  /** The node's ACL is about to be replaced. */
+  replacingAcl(node: Znode): void;
+}
+
 export interface NewNode {
   readonly path: string;
   readonly data: Buffer | null;
@@ -46,8 +54,7 @@ export class DataTree {
   readonly containers = new Set<Znode>();
   readonly ttls = new Set<Znode>();
   readonly root: Znode;
-  /** Called with a node's ACL before it changes: how a snapshot in the making keeps what it has listed. */
-  readonly aclWitnesses = new Set<(node: Znode, before: Acl) => void>();
+  readonly witnesses = new Set<TreeWitness>();
   /** Of the last transaction applied. */
   lastZxid: Zxid = ZXID_ZERO;
   readonly #listener: TreeListener;
@@ -304,6 +311,7 @@ export class DataTree {
 
   /** Takes a znode out, and what is below it: replay over a fuzzy snapshot may find later children there. */
   #detach(parent: Znode, node: Znode, pathLength: number): void {
+    for (const witness of this.witnesses) witness.removing(node);
     for (const child of node.children?.values() ?? []) this.#detach(node, child, pathLength + 1 + child.name.length);
     parent.children?.delete(node.name);
     if (parent.children?.size === 0) parent.children = undefined;
@@ -321,7 +329,7 @@ export class DataTree {
 
   #replaceAcl(node: Znode, entries: readonly AclEntry[] | null): void {
     const before = node.acl;
-    for (const witness of this.aclWitnesses) witness(node, before);
+    for (const witness of this.witnesses) witness.replacingAcl(node);
     node.acl = this.acls.intern(entries);
     this.acls.release(before);
   }
