@@ -3,7 +3,7 @@ import { parseVersions, type DecodedOf, type Field, type Fields, type InputOf, t
 
 /** Jute's notation (ZooKeeper's records): no versions; strings, buffers and vectors that may be null say so. */
 
-interface JuteOptions {
+export interface JuteOptions {
   readonly nullable?: true;
 }
 

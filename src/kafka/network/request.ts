@@ -1,3 +1,4 @@
+import type { VersionRange } from "../../codec/model.ts";
 import type { Decoded, Input } from "../../codec/schema.ts";
 import type { Api } from "../protocol/api.ts";
 
@@ -23,11 +24,14 @@ export type Handler<A extends Api> = (request: Decoded<A["request"]>, context: R
 /** One served API, its types erased: what the network needs to know. */
 export interface Route {
   readonly api: Api;
+  /** Those of the API that are served. */
+  readonly versions: VersionRange;
   /** Requests of such an API on one connection are begun without waiting for the answers of those before them. */
   readonly pipelined: boolean;
   readonly handle: Handler<Api>;
 }
 
-export function route<A extends Api>(api: A, handle: Handler<A>, options?: { readonly pipelined: boolean }): Route {
-  return { api, pipelined: options?.pipelined ?? false, handle };
+export function route<A extends Api>(api: A, handle: Handler<A>, options: { readonly pipelined?: boolean; readonly firstVersion?: number } = {}): Route {
+  const { first, last } = api.request.versions;
+  return { api, versions: { first: options.firstVersion ?? first, last }, pipelined: options.pipelined ?? false, handle };
 }

@@ -218,8 +218,7 @@ class ServerConnection {
     reader.position = 0;
     const route = this.#options.routes.get(apiKey);
     if (route === undefined) return this.#refuse(`API key ${apiKey}, which this broker does not serve`);
-    const { api } = route;
-    const { versions } = api.request;
+    const { api, versions } = route;
     const supported = version >= versions.first && version <= versions.last;
     if (!supported && api.key !== API_VERSIONS) return this.#refuse(`${api.name} version ${version}, where ${versions.first} to ${versions.last} are served`);
     const header = requestHeader.read(reader, supported ? requestHeaderVersion(api, version) : 2);

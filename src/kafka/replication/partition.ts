@@ -1,6 +1,7 @@
 import { assert } from "../../lib/assert.ts";
 import type { Clock } from "../../host/clock.ts";
-import type { Appended, LeaderAppend, PartitionLog } from "../log/log.ts";
+import type { Appended, LeaderAppend } from "../log/log-context.ts";
+import type { PartitionLog } from "../log/log.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { toBrokerId, toLeaderEpoch, type BrokerId, type LeaderEpoch } from "../protocol/ids.ts";
 import { refused, type Refusal } from "../records/validate.ts";

@@ -1,5 +1,4 @@
 import { ErrorCode } from "../../protocol/error-codes.ts";
-import type { Api } from "../../protocol/api.ts";
 import { apiVersions } from "../../protocol/messages/api-versions.ts";
 import { route, type Route } from "../../network/request.ts";
 
@@ -8,7 +7,7 @@ import { route, type Route } from "../../network/request.ts";
  * one entry that lets the client try again. No features exist (2.7.1 has none either), so none are listed.
  * Source: KafkaApis.handleApiVersionsRequest, ApiVersionsRequest.getErrorResponse, KIP-511.
  */
-export function apiVersionsRoute(served: () => readonly Api[]): Route {
+export function apiVersionsRoute(served: () => readonly Route[]): Route {
   return route(apiVersions, (request, context) => {
     const { versions } = apiVersions.request;
     if (context.apiVersion > versions.last) {
@@ -17,7 +16,7 @@ export function apiVersionsRoute(served: () => readonly Api[]): Route {
     if (context.apiVersion >= 3 && !(SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))) {
       return { errorCode: ErrorCode.INVALID_REQUEST, apiKeys: [] };
     }
-    const apiKeys = served().map((api) => ({ apiKey: api.key, minVersion: api.request.versions.first, maxVersion: api.request.versions.last }));
+    const apiKeys = served().map(({ api, versions: range }) => ({ apiKey: api.key, minVersion: range.first, maxVersion: range.last }));
     return { errorCode: ErrorCode.NONE, apiKeys: apiKeys.toSorted((a, b) => a.apiKey - b.apiKey) };
   });
 }

@@ -1,0 +1,40 @@
+import process from "node:process";
+import { errorCode, toError } from "../lib/error.ts";
+
+/** Exit codes of Kafka's own scripts: 1 for whatever kept a server from starting or running. */
+const EXIT_CODE_FAILED = 1;
+
+export interface Running {
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs a server until SIGTERM or SIGINT: then stops it and exits with 0. A failure to start is one plain line (a
+ * stack only where the error is none that we foresaw) and exit code 1.
+ */
+export async function runServer(start: () => Promise<Running>): Promise<void> {
+  let stopping = false;
+  let running: Running | undefined;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    if (running === undefined) process.exit(0);
+    running.stop().then(
+      () => process.exit(0),
+      (error: unknown) => fail(error),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  try {
+    running = await start();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export function fail(thrown: unknown): never {
+  const error = toError(thrown);
+  console.error(errorCode(error) === undefined ? (error.stack ?? error.message) : error.message);
+  process.exit(EXIT_CODE_FAILED);
+}

@@ -1,0 +1,292 @@
+import type { Host } from "../../host/host.ts";
+import type { Logger } from "../../host/log.ts";
+import type { Timer } from "../../host/clock.ts";
+import { must } from "../../lib/assert.ts";
+import { OperationalError, toError } from "../../lib/error.ts";
+import { randomUuid } from "../../lib/uuid.ts";
+import { ZooKeeperClient } from "../../zookeeper/client/client.ts";
+import { BrokerLink } from "../client/broker-link.ts";
+import type { BrokerConfig } from "../config/broker-config.ts";
+import type { BrokerLayers } from "../config/dynamic.ts";
+import type { Endpoint } from "../config/listeners.ts";
+import { settleBrokerId, type DirectoryOwner } from "../config/meta-properties.ts";
+import { Controller } from "../controller/controller.ts";
+import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts";
+import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
+import { Server } from "../network/server.ts";
+import type { Route } from "../network/request.ts";
+import { ReplicaManager } from "../replication/replica-manager.ts";
+import type { BrokerRegistration } from "../znodes/broker.ts";
+import { createOrGetClusterId, createPersistentPaths, generateBrokerId, registerBroker } from "../znodes/operations.ts";
+import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
+import { apiVersionsRoute } from "./handlers/api-versions.ts";
+import { clusterControlRoutes } from "./handlers/cluster-control.ts";
+import { createTopicsRoute } from "./handlers/create-topics.ts";
+import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
+import { describeClusterRoute } from "./handlers/describe-cluster.ts";
+import { fetchRoute } from "./handlers/fetch.ts";
+import { initProducerIdRoute } from "./handlers/init-producer-id.ts";
+import { listOffsetsRoute } from "./handlers/list-offsets.ts";
+import { metadataRoute } from "./handlers/metadata.ts";
+import { offsetForLeaderEpochRoute } from "./handlers/offset-for-leader-epoch.ts";
+import { produceRoute } from "./handlers/produce.ts";
+import { MetadataCache } from "./metadata-cache.ts";
+import { ProducerIds } from "./producer-ids.ts";
+import { refuseSharedEndpoints } from "./registration.ts";
+import { TopicAdmin } from "./topic-admin.ts";
+import { TopicConfigs } from "./topic-configs.ts";
+import { TopicIds } from "./topic-ids.ts";
+
+export interface BrokerOptions {
+  readonly host: Host;
+  readonly config: BrokerConfig;
+  readonly layers: BrokerLayers;
+}
+
+/** A broker from start to stop. Source: kafka/server/KafkaServer.scala, whose order of start-up is kept. */
+export class Broker {
+  readonly brokerId: number;
+  readonly clusterId: string;
+  readonly #log: Logger;
+  readonly #parts: Parts;
+
+  private constructor(options: BrokerOptions, parts: Parts) {
+    this.brokerId = parts.brokerId;
+    this.clusterId = parts.clusterId;
+    this.#log = options.host.log.child("broker");
+    this.#parts = parts;
+  }
+
+  /** The ports that clients reach, by listener name. */
+  get ports(): ReadonlyMap<string, number> {
+    return new Map(this.#parts.listeners.map(({ endpoint, server }) => [endpoint.listenerName, server.port]));
+  }
+
+  /**
+   * Resolves when the broker serves. Waits for ZooKeeper as long as it takes. Rejects with an OperationalError where a
+   * directory, a port, the broker's number or its registration can't be had; nothing is left running then.
+   */
+  static async start(options: BrokerOptions): Promise<Broker> {
+    const started: (() => Promise<void>)[] = [];
+    try {
+      const parts = await start(options, started);
+      return new Broker(options, parts);
+    } catch (error) {
+      for (const stop of started.toReversed()) await stop();
+      throw error;
+    }
+  }
+
+  /** Stops serving, writes what is in memory, and ends the ZooKeeper session, so that the cluster knows at once. */
+  async stop(): Promise<void> {
+    this.#log.info("stopping");
+    for (const stop of this.#parts.stops.toReversed()) await stop();
+    this.#log.info("stopped");
+  }
+}
+
+interface Parts {
+  readonly brokerId: number;
+  readonly clusterId: string;
+  readonly listeners: readonly BoundListener[];
+  readonly stops: readonly (() => Promise<void>)[];
+}
+
+interface BoundListener {
+  readonly endpoint: Endpoint;
+  readonly server: Server;
+}
+
+async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Promise<Parts> {
+  const { host, config, layers } = options;
+  const log = host.log.child("broker");
+
+  const client = new ZooKeeperClient(host, {
+    connect: config.zookeeperConnect,
+    sessionTimeoutMs: config.zookeeperSessionTimeoutMs,
+    requestsInFlightMax: config.zookeeperMaxInFlightRequests,
+  });
+  stops.push(() => client.close());
+  client.start();
+  await connected(client, options, log);
+  const chroot = await client.makeChroot();
+  if (!chroot.ok) throw new OperationalError("ERR_ZOOKEEPER", `the path in zookeeper.connect=${config.zookeeperConnect} can't be made: ZooKeeper answered ${chroot.code}`);
+  const zookeeper = new ZooKeeperSession(client);
+  await zookeeper.run(createPersistentPaths());
+  const clusterId = await zookeeper.run(createOrGetClusterId(randomUuid(host.random)));
+
+  const { owners, failed } = await readOwners(host, config.logDirs);
+  const identity = settleBrokerId(owners, clusterId, config);
+  const brokerId = identity.kind === "known" ? identity.brokerId : config.reservedBrokerMaxId + (await zookeeper.run(generateBrokerId()));
+
+  const topicConfigs = new TopicConfigs(config, log);
+  await topicConfigs.loadAll(zookeeper);
+  const metadata = new MetadataCache();
+  let replicas: ReplicaManager | undefined;
+  const logs = await LogManager.open({
+    ...logManagerDefaults,
+    host,
+    directories: config.logDirs,
+    failed,
+    configOf: (topic) => topicConfigs.of(topic),
+    fileDeleteDelayMs: config.logSegmentDeleteDelayMs,
+    recoveriesPerDirectory: config.numRecoveryThreadsPerDataDir,
+    retentionCheckMs: config.logRetentionCheckIntervalMs,
+    flushCheckMs: config.logFlushSchedulerIntervalMs,
+    recoveryPointCheckpointMs: config.logFlushOffsetCheckpointIntervalMs,
+    startOffsetCheckpointMs: config.logFlushStartOffsetCheckpointIntervalMs,
+    highWatermarkCheckpointMs: config.replicaHighWatermarkCheckpointIntervalMs,
+    producerExpirationMs: config.transactionalIdExpirationMs,
+    onDirectoryFailed: (_directory, _error, partitions) => replicas?.onDirectoryFailed(partitions),
+  });
+  stops.push(() => logs.close());
+  logs.start();
+
+  replicas = new ReplicaManager({
+    host,
+    brokerId,
+    logs,
+    lagMsMax: config.replicaLagTimeMaxMs,
+    isKnown: (topic, partition) => metadata.partition(topic, partition) !== undefined,
+    beforeCreate: (topic) => topicConfigs.load(zookeeper, topic),
+  });
+
+  const topicIds = new TopicIds(zookeeper, clusterId);
+  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor });
+  let brokerEpoch = -1;
+  let controller: Controller | undefined;
+  const isController = (): boolean => controller?.active === true;
+  const routes: Route[] = [
+    apiVersionsRoute(() => routes),
+    metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic) }),
+    describeClusterRoute({ clusterId, metadata }),
+    produceRoute({ metadata, replicas, timers: host.timers, inSyncMin: (partition) => topicConfigs.of(partition.topic).minInsyncReplicas }),
+    fetchRoute({
+      metadata,
+      replicas,
+      topicIds,
+      sessions: new FetchSessions({ slots: config.maxIncrementalFetchSessionCacheSlots, random: host.random }),
+      clock: host.clock,
+      timers: host.timers,
+      fetchBytesMax: config.fetchMaxBytes,
+    }),
+    listOffsetsRoute(replicas),
+    offsetForLeaderEpochRoute(replicas),
+    initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
+    createTopicsRoute({ topics, topicIds, layers, isController }),
+    deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
+    ...clusterControlRoutes({ metadata, replicas, topicIds, brokerEpoch: () => brokerEpoch }),
+  ];
+
+  const listeners: BoundListener[] = [];
+  for (const endpoint of config.listeners) {
+    const server = new Server(host, serverOptions(config, endpoint), routes);
+    await bind(server, endpoint);
+    listeners.push({ endpoint, server });
+    stops.push(() => server.close());
+  }
+
+  const registration = registrationOf(brokerId, config, listeners, host);
+  await zookeeper.run(refuseSharedEndpoints(registration));
+  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: undefined }));
+  for (const directory of logs.directories) {
+    if (directory.failure === undefined && !owners.has(directory.path)) await writeDirectoryOwner(host.disk, directory.path, { brokerId, clusterId });
+  }
+
+  controller = new Controller({
+    host,
+    config: {
+      brokerId,
+      interBrokerListener: config.interBrokerListenerName,
+      deleteTopicEnable: config.deleteTopicEnable,
+      uncleanLeaderElectionEnable: config.uncleanLeaderElectionEnable,
+      autoLeaderRebalanceEnable: config.autoLeaderRebalanceEnable,
+      leaderImbalancePerBrokerPercentage: config.leaderImbalancePerBrokerPercentage,
+      leaderImbalanceCheckIntervalMs: config.leaderImbalanceCheckIntervalSeconds * 1000,
+      registration,
+    },
+    zookeeper,
+    links: {
+      open: (broker) => {
+        const { host: address, port } = must(
+          broker.endpoints.find((endpoint) => endpoint.listenerName === config.interBrokerListenerName),
+          `listener ${config.interBrokerListenerName} of broker ${broker.id}`,
+        );
+        const timeoutMs = config.controllerSocketTimeoutMs;
+        return new BrokerLink(host, { host: address, port, clientId: String(brokerId), connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs });
+      },
+    },
+    onRegistered: (epoch) => {
+      brokerEpoch = epoch;
+    },
+    onRegistrationFailed: (error) => host.fail(error),
+  });
+  const running = controller;
+  stops.push(() => running.close());
+  running.start();
+  for (const { server } of listeners) server.process();
+  log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
+  return { brokerId, clusterId, listeners, stops };
+}
+
+/** Says once, after zookeeper.connection.timeout.ms, what it waits for, and waits on. */
+async function connected(client: ZooKeeperClient, { host, config }: BrokerOptions, log: Logger): Promise<void> {
+  const warning: Timer = host.timers.after(config.zookeeperConnectionTimeoutMs, () => {
+    log.warn(`no ZooKeeper member of zookeeper.connect=${config.zookeeperConnect} has answered for ${config.zookeeperConnectionTimeoutMs} ms: waiting on`);
+  });
+  const open = await client.whenConnected();
+  warning.cancel();
+  if (!open) throw new OperationalError("ERR_ZOOKEEPER", `ZooKeeper at ${config.zookeeperConnect} refused this broker, or the broker was stopped while it waited`);
+}
+
+async function readOwners(host: Host, directories: readonly string[]): Promise<{ owners: Map<string, DirectoryOwner>; failed: Map<string, Error> }> {
+  const owners = new Map<string, DirectoryOwner>();
+  const failed = new Map<string, Error>();
+  for (const directory of directories) {
+    try {
+      const owner = await readDirectoryOwner(host.disk, directory);
+      if (owner !== undefined) owners.set(directory, owner);
+    } catch (error) {
+      failed.set(directory, toError(error));
+    }
+  }
+  return { owners, failed };
+}
+
+function serverOptions(config: BrokerConfig, endpoint: Endpoint): ConstructorParameters<typeof Server>[1] {
+  return {
+    listenerName: endpoint.listenerName,
+    host: endpoint.host === "" ? undefined : endpoint.host,
+    port: endpoint.port,
+    requestBytesMax: config.socketRequestMaxBytes,
+    idleMsMax: config.connectionsMaxIdleMs,
+    connectionsPerHostMax: config.maxConnectionsPerIp,
+    connectionsMax: config.maxConnections,
+  };
+}
+
+async function bind(server: Server, endpoint: Endpoint): Promise<void> {
+  try {
+    await server.bind();
+  } catch (error) {
+    const cause = toError(error);
+    throw new OperationalError("ERR_LISTENER", `listener ${endpoint.listenerName} can't listen on ${endpoint.host}:${endpoint.port}: ${cause.message}. Check listeners, and what else uses the port`, { cause });
+  }
+}
+
+function registrationOf(brokerId: number, config: BrokerConfig, listeners: readonly BoundListener[], host: Host): BrokerRegistration {
+  const boundPort = new Map(listeners.map(({ endpoint, server }) => [endpoint.listenerName, server.port]));
+  return {
+    id: brokerId,
+    endpoints: config.advertisedListeners.map(({ listenerName, host: address, port, securityProtocol }) => ({
+      listenerName,
+      host: address === "" ? host.hostName : address,
+      port: port === 0 ? must(boundPort.get(listenerName), `the port of listener ${listenerName}`) : port,
+      securityProtocol,
+    })),
+    rack: config.brokerRack ?? null,
+    jmxPort: -1,
+    features: new Map(),
+  };
+}

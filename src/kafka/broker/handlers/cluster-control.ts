@@ -1,0 +1,61 @@
+import { route, type Route } from "../../network/request.ts";
+import { ErrorCode } from "../../protocol/error-codes.ts";
+import { leaderAndIsr } from "../../protocol/messages/leader-and-isr.ts";
+import { stopReplica } from "../../protocol/messages/stop-replica.ts";
+import { updateMetadata } from "../../protocol/messages/update-metadata.ts";
+import type { ReplicaManager } from "../../replication/replica-manager.ts";
+import type { MetadataCache } from "../metadata-cache.ts";
+import type { TopicIds } from "../topic-ids.ts";
+
+export interface ClusterControlServices {
+  readonly metadata: MetadataCache;
+  readonly replicas: ReplicaManager;
+  readonly topicIds: TopicIds;
+  /** The czxid of this broker's registration; a request meant for an earlier one of its lives is refused. */
+  brokerEpoch(): number;
+}
+
+const UNKNOWN_BROKER_EPOCH = -1;
+
+/**
+ * What the controller tells brokers, in Kafka 2.7.1's versions: LeaderAndIsr 0 to 4, StopReplica 0 to 3,
+ * UpdateMetadata 0 to 6. Served from the version that inter.broker.protocol.version 2.7 uses: 4, 3 and 6.
+ * Source: KafkaApis.handleLeaderAndIsrRequest, handleStopReplicaRequest, handleUpdateMetadataRequest.
+ */
+export function clusterControlRoutes(services: ClusterControlServices): Route[] {
+  const { metadata, replicas, topicIds } = services;
+  const isStale = (epoch: number): boolean => epoch !== UNKNOWN_BROKER_EPOCH && epoch < services.brokerEpoch();
+
+  return [
+    route(
+      leaderAndIsr,
+      async (request) => {
+        if (isStale(request.brokerEpoch)) return { errorCode: ErrorCode.STALE_BROKER_EPOCH, partitionErrors: [] };
+        const outcome = await replicas.becomeLeaderOrFollower(request);
+        if (typeof outcome === "number") return { errorCode: outcome, partitionErrors: [] };
+        return { errorCode: ErrorCode.NONE, partitionErrors: outcome };
+      },
+      { firstVersion: 4 },
+    ),
+    route(
+      stopReplica,
+      async (request) => {
+        if (isStale(request.brokerEpoch)) return { errorCode: ErrorCode.STALE_BROKER_EPOCH, partitionErrors: [] };
+        const outcome = await replicas.stopReplicas(request);
+        if (typeof outcome === "number") return { errorCode: outcome, partitionErrors: [] };
+        return { errorCode: ErrorCode.NONE, partitionErrors: outcome };
+      },
+      { firstVersion: 3 },
+    ),
+    route(
+      updateMetadata,
+      (request) => {
+        if (isStale(request.brokerEpoch)) return { errorCode: ErrorCode.STALE_BROKER_EPOCH };
+        if (!replicas.acceptsController(request.controllerEpoch)) return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH };
+        for (const { topic } of metadata.update(request)) if (!metadata.hasTopic(topic)) topicIds.forget(topic);
+        return { errorCode: ErrorCode.NONE };
+      },
+      { firstVersion: 6 },
+    ),
+  ];
+}

@@ -1,0 +1,115 @@
+import type { Host } from "../../host/host.ts";
+import { must } from "../../lib/assert.ts";
+import { createTopicSettings } from "../config/alter.ts";
+import { createTopic, planTopics, type CreatableTopic, type TopicPlan } from "../controller/create-topics.ts";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import { queueTopicDeletion } from "../znodes/operations.ts";
+import { paths } from "../znodes/paths.ts";
+import { askOne, exists, ZkCode } from "../znodes/requests.ts";
+import type { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import type { MetadataCache } from "./metadata-cache.ts";
+
+export interface TopicAdminOptions {
+  readonly host: Host;
+  readonly zookeeper: ZooKeeperSession;
+  readonly metadata: MetadataCache;
+  /** num.partitions */
+  readonly numPartitions: number;
+  /** default.replication.factor */
+  readonly replicationFactor: number;
+}
+
+/** The outcome for one topic. */
+export type TopicOutcome =
+  | { readonly kind: "failed"; readonly name: string; readonly errorCode: ErrorCode; readonly message: string | null }
+  | { readonly kind: "done"; readonly plan: TopicPlan & { readonly kind: "create" } };
+
+/**
+ * Creates and deletes topics: writes what the controller acts upon, and waits until this broker has heard of the
+ * result. Source: kafka/server/AdminManager.scala, DelayedCreatePartitions, DelayedDeleteTopics.
+ */
+export class TopicAdmin {
+  readonly #options: TopicAdminOptions;
+
+  constructor(options: TopicAdminOptions) {
+    this.#options = options;
+  }
+
+  /** A topic with the broker's defaults, which nobody waits for. */
+  async createWithDefaults(name: string): Promise<ErrorCode> {
+    const [outcome] = await this.create([{ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }], { validateOnly: false });
+    return outcome === undefined || outcome.kind === "done" ? ErrorCode.NONE : outcome.errorCode;
+  }
+
+  async create(requested: readonly CreatableTopic[], options: { readonly validateOnly: boolean }): Promise<TopicOutcome[]> {
+    const { host, metadata, numPartitions, replicationFactor } = this.#options;
+    const plans = planTopics(requested, {
+      brokers: metadata.brokers.map(({ id, rack }) => ({ id, rack: rack === "" ? null : rack })).toSorted((a, b) => a.id - b.id),
+      topics: new Set(metadata.topics),
+      numPartitions,
+      replicationFactor,
+      validateOnly: options.validateOnly,
+      random: host.random,
+      mayCreate: () => true,
+      problemOf: (config) => {
+        const outcome = createTopicSettings(Array.from(config, ([name, value]) => ({ name, value })));
+        return outcome.kind === "refused" ? outcome.message : undefined;
+      },
+    });
+    return Promise.all(plans.map((plan) => (plan.kind === "refused" ? failed(plan.name, plan.errorCode, plan.message) : this.#write(plan, options.validateOnly))));
+  }
+
+  /** TOPIC_ALREADY_EXISTS before anything is written: the settings of a topic that this broker has not heard of yet must stay. */
+  async #write(plan: TopicPlan & { readonly kind: "create" }, validateOnly: boolean): Promise<TopicOutcome> {
+    const { zookeeper } = this.#options;
+    const found = await zookeeper.run(askOne(exists(paths.topic(plan.name))));
+    if (found.code === ZkCode.OK) return failed(plan.name, ErrorCode.TOPIC_ALREADY_EXISTS, `topic ${plan.name} exists`);
+    if (validateOnly) return { kind: "done", plan };
+    const code = await zookeeper.run(createTopic(plan));
+    return code === ErrorCode.NONE ? { kind: "done", plan } : failed(plan.name, code, `topic ${plan.name} exists`);
+  }
+
+  /** False where there is no such topic. */
+  delete(name: string): Promise<boolean> {
+    return this.#options.zookeeper.run(queueTopicDeletion(name));
+  }
+
+  /** True once every partition of the topic has a leader in this broker's metadata; false after `timeoutMs`. */
+  whenCreated(plan: TopicPlan & { readonly kind: "create" }, timeoutMs: number): Promise<boolean> {
+    const { metadata } = this.#options;
+    return this.#within(timeoutMs, () => {
+      const partitions = metadata.partitions(plan.name);
+      return partitions.length >= plan.replicas.length && partitions.every((partition) => partition.leader >= 0);
+    });
+  }
+
+  /** True once this broker's metadata knows nothing of the topic; false after `timeoutMs`. */
+  whenDeleted(name: string, timeoutMs: number): Promise<boolean> {
+    return this.#within(timeoutMs, () => !this.#options.metadata.hasTopic(name));
+  }
+
+  #within(timeoutMs: number, done: () => boolean): Promise<boolean> {
+    if (done()) return Promise.resolve(true);
+    const { host, metadata } = this.#options;
+    return new Promise((resolve) => {
+      const timer = host.timers.after(timeoutMs, () => {
+        giveUp();
+        resolve(false);
+      });
+      const giveUp = metadata.watch(() => {
+        if (!done()) return false;
+        timer.cancel();
+        resolve(true);
+        return true;
+      });
+    });
+  }
+}
+
+function failed(name: string, errorCode: ErrorCode, message: string | null): TopicOutcome {
+  return { kind: "failed", name, errorCode, message };
+}
+
+export function replicationFactorOf(plan: TopicPlan & { readonly kind: "create" }): number {
+  return must(plan.replicas[0], "the replicas of partition 0").length;
+}
