@@ -10,23 +10,35 @@ interface TrackedSession extends Expiring {
   owner: unknown;
 }
 
+export interface SessionTrackerOptions {
+  readonly serverId: number;
+  readonly tickMs: number;
+  /** Sessions with their timeouts (ms), each of which starts anew. */
+  readonly known: Iterable<readonly [SessionId, number]>;
+  /**
+   * What ids begin from. Apache's server takes the system's monotonic clock; ours may start anew with each process,
+   * and an id that comes back would hand one client's session to another.
+   */
+  readonly wallMs: number;
+}
+
 /**
  * The sessions of a leader or of a standalone member: who is alive, until when, and through which member it speaks.
- * Source: SessionTrackerImpl.
+ * Times are ms of the monotonic clock. Source: SessionTrackerImpl.
  */
 export class SessionTracker {
   readonly #sessions = new Map<SessionId, TrackedSession>();
   readonly #expiry: ExpiryQueue<TrackedSession>;
   #nextId: SessionId;
 
-  /** Every known session starts with its full timeout (ms). */
-  constructor(options: { readonly serverId: number; readonly tickMs: number; readonly known: Iterable<readonly [SessionId, number]> }, now: number) {
+  constructor(options: SessionTrackerOptions, now: number) {
     this.#expiry = new ExpiryQueue(options.tickMs);
-    this.#nextId = firstSessionId(options.serverId, now);
+    this.#nextId = firstSessionId(options.serverId, options.wallMs);
     for (const [id, timeoutMs] of options.known) this.add(id, timeoutMs, now);
   }
 
   newId(): SessionId {
+    while (this.#sessions.has(this.#nextId)) this.#nextId = sessionId(this.#nextId + 1n);
     const id = this.#nextId;
     this.#nextId = sessionId(id + 1n);
     return id;

@@ -47,7 +47,7 @@ export class Standalone implements Role {
     this.#host = host;
     this.#database = database;
     this.outstandingMax = config.globalOutstandingLimit;
-    this.#tracker = new SessionTracker({ serverId: SERVER_ID, tickMs: config.tickTime, known: tree.sessions }, host.clock.monotonicMs());
+    this.#tracker = new SessionTracker({ serverId: SERVER_ID, tickMs: config.tickTime, known: tree.sessions, wallMs: host.clock.wallMs() }, host.clock.monotonicMs());
     this.#proposer = new Proposer({
       clock: host.clock,
       tree,
