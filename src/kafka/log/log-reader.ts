@@ -127,10 +127,10 @@ export class LogReader {
     return undefined;
   }
 
-  async offsetOfMaxTimestamp(startOffset: number): Promise<TimestampOffset | undefined> {
+  async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
     let max = -1;
-    for (const segment of this.#segments.from(startOffset)) max = Math.max(max, await segment.largestTimestamp());
-    return this.offsetForTimestamp(max, startOffset);
+    for (const segment of this.#segments.all) max = Math.max(max, await segment.largestTimestamp());
+    return this.offsetForTimestamp(max, 0);
   }
 
   /** Newest first. */

@@ -2,38 +2,22 @@ import { assert, AssertionFailure } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import type { Disk } from "../../host/disk.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import {
-  NO_PRODUCER_ID,
-  NO_TIMESTAMP,
-  batchBaseOffset,
-  batchLastOffset,
-  batchLeaderEpoch,
-  batchMagic,
-  batchMaxTimestamp,
-  batchProducerId,
-  setBatchPlace,
-  setBatchTimestamp,
-  wholeBatchSize,
-} from "../records/batch.ts";
+import { NO_PRODUCER_ID, NO_TIMESTAMP, batchBaseOffset, batchProducerId, setBatchPlace, setBatchTimestamp } from "../records/batch.ts";
 import { checkReplicated, refused, type Refusal } from "../records/validate.ts";
-import { formatLeaderEpochs, replaceTextFile } from "./checkpoint.ts";
-import type { EpochEnd, LeaderEpochs } from "./leader-epochs.ts";
-import { Flusher } from "./flusher.ts";
+import type { EpochEnd } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
-import { segmentOptions, type Appended, type LeaderAppend, type LogContext, type LogParts, type LogPath, type OutOfPlace } from "./log-context.ts";
+import type { Appended, LeaderAppend, LogContext, LogParts, LogPath, OutOfPlace } from "./log-context.ts";
+import { LogEnd } from "./log-end.ts";
 import { LogReader, type LogRead, type TimestampOffset } from "./log-reader.ts";
-import { LEADER_EPOCH_FILE, partitionName } from "./names.ts";
+import { partitionName } from "./names.ts";
 import { replayProducers } from "./producer-replay.ts";
 import { ProducerState, type ProducerEntry } from "./producer-state.ts";
 import { deletableSegments, oldestSnapshotNeeded, retentionRules, type RetentionRule, type RetentionView } from "./retention.ts";
-import { Saver } from "./saver.ts";
 import { SegmentBin } from "./segment-bin.ts";
-import type { SegmentList } from "./segment-list.ts";
-import { Segment, SegmentGone } from "./segment.ts";
-import type { SnapshotFiles } from "./snapshot-files.ts";
-import { TailCache, type ReadLimits } from "./tail-cache.ts";
+import { SegmentGone, type Segment } from "./segment.ts";
+import type { ReadLimits } from "./tail-cache.ts";
 import type { AbortedTxn } from "./txn-index.ts";
-import { WriteQueue, type WriteDone } from "./write-queue.ts";
+import type { WriteDone } from "./write-queue.ts";
 
 export type { Appended, LeaderAppend, OutOfPlace } from "./log-context.ts";
 
@@ -48,22 +32,13 @@ export class PartitionLog {
   readonly logDirectory: string;
   readonly #context: LogContext;
   readonly #directory: LogPath;
-  readonly #segments: SegmentList;
-  readonly #epochs: LeaderEpochs;
-  readonly #snapshots: SnapshotFiles;
-  readonly #queue: WriteQueue;
-  readonly #tail: TailCache;
+  readonly #end: LogEnd;
   readonly #reader: LogReader;
-  readonly #epochSaver: Saver;
-  readonly #flusher: Flusher;
   readonly #bin: SegmentBin;
-  #config: LogConfig;
-  #producers: ProducerState;
 
-  // startOffset ≤ lastStableOffset ≤ highWatermark ≤ endOffset; recoveryPoint ≤ the active segment's base or the end.
+  // startOffset ≤ lastStableOffset ≤ highWatermark ≤ endOffset
   #startOffset: number;
   #highWatermark: number;
-  #endOffset: number;
   #firstUnstableOffset: number | undefined;
 
   /** Resolves when the truncation or close that is under way ends. */
@@ -77,27 +52,16 @@ export class PartitionLog {
     this.partition = parts.partition;
     this.logDirectory = parts.logDirectory;
     this.#directory = parts.directory;
-    this.#config = parts.config;
-    this.#segments = parts.segments;
-    this.#epochs = parts.epochs;
-    this.#producers = parts.producers;
-    this.#snapshots = parts.snapshots;
     this.#startOffset = parts.startOffset;
-    this.#endOffset = parts.endOffset;
     this.#highWatermark = Math.min(Math.max(parts.highWatermark, parts.startOffset), parts.endOffset);
-    this.#queue = new WriteQueue({
-      writtenOffset: parts.endOffset,
-      clock: context.clock,
-      tasks: context.tasks,
+    this.#end = new LogEnd(context, parts, {
       onFailure: (error) => this.#fail(error),
+      background: this.#background,
+      flush: (upTo) => this.flush(upTo),
     });
-    this.#tail = new TailCache(context.tails, parts.endOffset);
-    this.#reader = new LogReader(this.#segments, this.#tail);
-    this.#epochSaver = new Saver(context.tasks, () => this.#guarded(() => this.#writeEpochs()));
-    this.#flusher = new Flusher(context, { ...parts, queue: this.#queue, epochSaver: this.#epochSaver });
+    this.#reader = new LogReader(this.#end.segments, this.#end.tail);
     this.#bin = new SegmentBin(context.timers, this.#background);
-    this.#producers.onHighWatermark(this.#highWatermark);
-    this.#refreshUnstable();
+    this.setHighWatermark(this.#highWatermark);
   }
 
   /** `topic-partition`. */
@@ -111,12 +75,12 @@ export class PartitionLog {
   }
 
   get config(): LogConfig {
-    return this.#config;
+    return this.#end.config;
   }
 
   /** New segments obey the new configuration; what is decided at every append does so at once. */
   set config(config: LogConfig) {
-    this.#config = config;
+    this.#end.config = config;
   }
 
   get startOffset(): number {
@@ -124,12 +88,12 @@ export class PartitionLog {
   }
 
   get endOffset(): number {
-    return this.#endOffset;
+    return this.#end.offset;
   }
 
   /** All below is in the files: a leader counts itself in by this offset, not by the end. */
   get writtenOffset(): number {
-    return this.#queue.writtenOffset;
+    return this.#end.queue.writtenOffset;
   }
 
   get highWatermark(): number {
@@ -140,33 +104,30 @@ export class PartitionLog {
     return this.#firstUnstableOffset === undefined ? this.#highWatermark : Math.min(this.#firstUnstableOffset, this.#highWatermark);
   }
 
+  /** All below is durable. */
   get recoveryPoint(): number {
-    return this.#flusher.recoveryPoint;
+    return this.#end.flusher.recoveryPoint;
+  }
+
+  get lastFlushMs(): number {
+    return this.#end.flusher.lastFlushMs;
   }
 
   get sizeBytes(): number {
-    return this.#segments.sizeBytes;
+    return this.#end.segments.sizeBytes;
   }
 
   get segments(): readonly Segment[] {
-    return this.#segments.all;
+    return this.#end.segments.all;
   }
 
   /** Bytes appended that are not in the files yet. */
   get queuedBytes(): number {
-    return this.#queue.queuedBytes;
-  }
-
-  get lastFlushMs(): number {
-    return this.#flusher.lastFlushMs;
+    return this.#end.queue.queuedBytes;
   }
 
   get producers(): ReadonlyMap<number, ProducerEntry> {
-    return this.#producers.producers;
-  }
-
-  get latestEpoch(): number | undefined {
-    return this.#epochs.latestEpoch;
+    return this.#end.producers.producers;
   }
 
   /** Why the log cannot be used any more. */
@@ -183,33 +144,29 @@ export class PartitionLog {
   appendAsLeader(records: Buffer, append: LeaderAppend, onWritten: WriteDone): Appended | Refusal {
     const unusable = this.#unusable();
     if (unusable !== undefined) return unusable;
-    const config = this.#config;
+    const { config } = this;
     const wallMs = this.#context.clock.wallMs();
-    const valid = this.#context.validator.validate(
-      records,
-      {
-        origin: append.origin,
-        maxMessageBytes: config.maxMessageBytes,
-        compacted: config.cleanupPolicy.includes("compact"),
-        timestampType: config.messageTimestampType,
-        timestampDifferenceMaxMs: config.messageTimestampDifferenceMaxMs,
-      },
-      wallMs,
-    );
+    const rules = {
+      origin: append.origin,
+      maxMessageBytes: config.maxMessageBytes,
+      compacted: config.cleanupPolicy.includes("compact"),
+      timestampType: config.messageTimestampType,
+      timestampDifferenceMaxMs: config.messageTimestampDifferenceMaxMs,
+    };
+    const valid = this.#context.validator.validate(records, rules, wallMs);
     if (valid.kind === "refused") return valid;
     if (valid.kind === "empty") return this.#repeated(-1, -1, NO_TIMESTAMP, false, onWritten);
     if (valid.size > config.segmentBytes) {
       return refused(ErrorCode.RECORD_LIST_TOO_LARGE, `A batch of ${valid.size} bytes is larger than segment.bytes, ${config.segmentBytes}.`);
     }
     if (batchProducerId(records, 0) > NO_PRODUCER_ID) {
-      const verdict = this.#producers.check(records, 0, valid.size, append.origin);
+      const verdict = this.#end.producers.check(records, 0, valid.size, append.origin);
       if (verdict?.kind === "duplicate") return this.#repeated(verdict.firstOffset, verdict.lastOffset, verdict.timestamp, true, onWritten);
       if (verdict !== undefined) return verdict;
     }
     const batch = valid.size === records.length ? records : records.subarray(0, valid.size);
-    const firstOffset = this.#endOffset;
     const byAppend = config.messageTimestampType === "LogAppendTime";
-    setBatchPlace(batch, 0, firstOffset, append.leaderEpoch);
+    setBatchPlace(batch, 0, this.endOffset, append.leaderEpoch);
     setBatchTimestamp(batch, 0, valid.size, config.messageTimestampType, byAppend ? wallMs : valid.maxTimestamp);
     return this.#append(batch, wallMs, byAppend ? wallMs : NO_TIMESTAMP, onWritten);
   }
@@ -222,106 +179,50 @@ export class PartitionLog {
     if (checked.kind === "refused") return checked;
     if (checked.size === 0) return this.#repeated(-1, -1, NO_TIMESTAMP, false, onWritten);
     const firstOffset = batchBaseOffset(records, 0);
-    if (firstOffset < this.#endOffset) return { kind: "out-of-place", firstOffset };
+    if (firstOffset < this.endOffset) return { kind: "out-of-place", firstOffset };
     return this.#append(checked.size === records.length ? records : records.subarray(0, checked.size), this.#context.clock.wallMs(), NO_TIMESTAMP, onWritten);
   }
 
   /** Nothing to write: done as soon as all that came before is written. */
   #repeated(firstOffset: number, lastOffset: number, logAppendTime: number, duplicate: boolean, onWritten: WriteDone): Appended {
-    this.#queue.afterWritten(this.#segments.active, onWritten);
+    this.#end.queue.afterWritten(this.#end.segments.active, onWritten);
     return { kind: "appended", firstOffset, lastOffset, logAppendTime, logStartOffset: this.#startOffset, duplicate };
-  }
-
-  #unusable(): Refusal | undefined {
-    if (this.#state !== "open") return refused(ErrorCode.KAFKA_STORAGE_ERROR, `The log of ${this.name} is ${this.#state}.`);
-    return this.#exclusive === undefined ? undefined : refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, `The log of ${this.name} is being truncated.`);
   }
 
   #append(bytes: Buffer, wallMs: number, logAppendTime: number, onWritten: WriteDone): Appended | Refusal {
     const firstOffset = batchBaseOffset(bytes, 0);
     try {
-      let chunkAt = 0;
-      for (let at = 0; at < bytes.length; ) {
-        const size = wholeBatchSize(bytes, at, bytes.length);
-        if (this.#segments.active.mustRollBefore(size, batchLastOffset(bytes, at), batchMaxTimestamp(bytes, at), wallMs, this.#config)) {
-          if (at > chunkAt) this.#write(bytes.subarray(chunkAt, at), ignore);
-          chunkAt = at;
-          this.#roll(rollBase(bytes, at));
-        }
-        this.#takeIn(bytes, at, size);
-        at += size;
-      }
-      this.#epochsChanged();
-      this.#refreshUnstable();
-      const done = this.#endOffset - this.#flusher.recoveryPoint < this.#config.flushMessages ? onWritten : this.#afterFlush(onWritten);
-      this.#write(chunkAt === 0 ? bytes : bytes.subarray(chunkAt), done);
+      this.#end.append(bytes, wallMs, onWritten);
     } catch (thrown) {
       this.#ioFailed(thrown);
       return refused(ErrorCode.KAFKA_STORAGE_ERROR, `The disk failed under ${this.#directory.path}.`);
     }
-    return { kind: "appended", firstOffset, lastOffset: this.#endOffset - 1, logAppendTime, logStartOffset: this.#startOffset, duplicate: false };
+    this.#refreshUnstable();
+    return { kind: "appended", firstOffset, lastOffset: this.endOffset - 1, logAppendTime, logStartOffset: this.#startOffset, duplicate: false };
   }
 
-  /** One batch into everything that is in memory. */
-  #takeIn(bytes: Buffer, at: number, size: number): void {
-    const segment = this.#segments.active;
-    const lastOffset = batchLastOffset(bytes, at);
-    assert(lastOffset >= this.#endOffset, `offset ${lastOffset} is appended to ${this.name}, which ends at ${this.#endOffset}`);
-    if (batchMagic(bytes, at) < 2) this.#epochs.clear();
-    else if (batchLeaderEpoch(bytes, at) >= 0) this.#epochs.assign(batchLeaderEpoch(bytes, at), batchBaseOffset(bytes, at));
-    segment.note(bytes, at, size);
-    this.#endOffset = lastOffset + 1;
-    if (batchProducerId(bytes, at) > NO_PRODUCER_ID) {
-      const completed = this.#producers.apply(bytes, at, size);
-      if (completed?.aborted === true) segment.noteAborted(completed);
-    }
-    this.#producers.endOffset = this.#endOffset;
+  #unusable(): Refusal | undefined {
+    if (this.#state !== "open") return this.#notOpen();
+    return this.#exclusive === undefined ? undefined : refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, `The log of ${this.name} is being truncated.`);
   }
 
-  /** Hands over the bytes of batches that were taken in, all of one segment and the last ones there. */
-  #write(bytes: Buffer, done: WriteDone): void {
-    const segment = this.#segments.active;
-    const written = this.#tail.add(bytes, this.#endOffset - 1);
-    this.#queue.write(segment, bytes, segment.sizeBytes - bytes.length, this.#endOffset, (error) => {
-      if (error === undefined) written();
-      done(error);
-    });
-  }
-
-  /** A new active segment. Its base is `expectedBase`, or the log's end where that is greater. */
-  #roll(expectedBase: number): void {
-    const base = Math.max(expectedBase, this.#endOffset);
-    const old = this.#segments.active;
-    if (base === old.baseOffset) {
-      // Indexes without room for a single entry: the empty segment is as good as a new one.
-      assert(old.sizeBytes === 0, `segment ${base} of ${this.name} is rolled onto itself`);
-      return;
-    }
-    old.deactivate();
-    this.#producers.endOffset = base;
-    this.#snapshots.take(this.#producers);
-    this.#addSegment(base);
-    this.#background(() => this.flush(base));
-  }
-
-  #addSegment(baseOffset: number): void {
-    this.#segments.add(Segment.create({ ...segmentOptions(this.#context, this.#directory, this.#config), baseOffset }));
-    this.#flusher.newFiles = true;
+  #notOpen(): Refusal {
+    return refused(ErrorCode.KAFKA_STORAGE_ERROR, `The log of ${this.name} is ${this.#state}.`);
   }
 
   // ---- offsets
 
   /** Moves the high watermark, kept between the log's start and end. Returns where it is. */
   setHighWatermark(offset: number): number {
-    this.#highWatermark = Math.min(Math.max(offset, this.#startOffset), this.#endOffset);
-    this.#producers.onHighWatermark(this.#highWatermark);
+    this.#highWatermark = Math.min(Math.max(offset, this.#startOffset), this.endOffset);
+    this.#end.producers.onHighWatermark(this.#highWatermark);
     this.#refreshUnstable();
     return this.#highWatermark;
   }
 
   /** Moves the high watermark if that is forwards. True: it moved. */
   advanceHighWatermark(offset: number): boolean {
-    assert(offset <= this.#endOffset, `the high watermark ${offset} of ${this.name} lies behind the end ${this.#endOffset}`);
+    assert(offset <= this.endOffset, `the high watermark ${offset} of ${this.name} lies behind the end ${this.endOffset}`);
     return offset > this.#highWatermark && this.setHighWatermark(offset) === offset;
   }
 
@@ -335,62 +236,57 @@ export class PartitionLog {
   }
 
   #moveStart(offset: number): void {
+    const { flusher, epochs, producers, snapshots } = this.#end;
     this.#startOffset = offset;
-    this.#flusher.recoveryPoint = Math.max(this.#flusher.recoveryPoint, offset);
-    this.#epochs.truncateFromStart(offset);
-    this.#epochsChanged();
-    this.#producers.onLogStart(offset);
-    this.#snapshots.pruneLater(this.#background, (taken) => taken < offset);
+    flusher.recoveryPoint = Math.max(flusher.recoveryPoint, offset);
+    epochs.truncateFromStart(offset);
+    this.#end.saveEpochs();
+    producers.onLogStart(offset);
+    snapshots.pruneLater(this.#background, (taken) => taken < offset);
     this.#refreshUnstable();
   }
 
   #refreshUnstable(): void {
-    const first = this.#producers.firstUnstableOffset;
+    const first = this.#end.producers.firstUnstableOffset;
     this.#firstUnstableOffset = first === undefined ? undefined : Math.max(first, this.#startOffset);
     const stable = this.lastStableOffset;
     assert(
-      this.#startOffset <= stable && stable <= this.#highWatermark && this.#highWatermark <= this.#endOffset,
-      `the offsets of ${this.name} are out of order: ${this.#startOffset}, ${stable}, ${this.#highWatermark}, ${this.#endOffset}`,
+      this.#startOffset <= stable && stable <= this.#highWatermark && this.#highWatermark <= this.endOffset,
+      `the offsets of ${this.name} are out of order: ${this.#startOffset}, ${stable}, ${this.#highWatermark}, ${this.endOffset}`,
     );
   }
 
   expireProducers(wallMs: number): void {
-    this.#producers.expire(wallMs, this.#context.producerExpirationMs);
+    this.#end.producers.expire(wallMs, this.#context.producerExpirationMs);
   }
 
   // ---- leader epochs
 
-  /** A leader of this epoch begins to write here. */
-  assignEpoch(epoch: number, startOffset: number): void {
-    this.#epochs.assign(epoch, startOffset);
-    this.#epochsChanged();
-  }
-
-  endOffsetForEpoch(epoch: number): EpochEnd | undefined {
-    return this.#epochs.endOffsetFor(epoch, this.#endOffset);
+  get latestEpoch(): number | undefined {
+    return this.#end.epochs.latestEpoch;
   }
 
   /** The epoch in which the record at the log's start was written, where that is known. */
   get startEpoch(): number | undefined {
-    const [first] = this.#epochs.entries;
+    const [first] = this.#end.epochs.entries;
     return first !== undefined && first.startOffset <= this.#startOffset ? first.epoch : undefined;
   }
 
-  #epochsChanged(): void {
-    if (!this.#epochs.changed) return;
-    this.#epochs.changed = false;
-    this.#epochSaver.request();
+  /** A leader of this epoch begins to write here. */
+  assignEpoch(epoch: number, startOffset: number): void {
+    this.#end.epochs.assign(epoch, startOffset);
+    this.#end.saveEpochs();
   }
 
-  #writeEpochs(): Promise<void> {
-    return replaceTextFile(this.#context.disk, this.#directory.path, LEADER_EPOCH_FILE, formatLeaderEpochs(this.#epochs.entries));
+  endOffsetForEpoch(epoch: number): EpochEnd | undefined {
+    return this.#end.epochs.endOffsetFor(epoch, this.endOffset);
   }
 
   // ---- reads
 
   /** As `read`, from memory alone; undefined where files would have to be read. */
   readTail(limits: ReadLimits): LogRead | Refusal | undefined {
-    return this.#outOfRange(limits.offset) ?? this.#reader.tail(limits);
+    return this.#unreadable(limits.offset) ?? this.#reader.tail(limits);
   }
 
   /**
@@ -402,20 +298,20 @@ export class PartitionLog {
       const tail = this.readTail(limits);
       if (tail !== undefined) return tail;
       const read = await this.#guarded(() => this.#reader.files(limits));
-      if (read !== undefined) return this.#outOfRange(limits.offset) ?? read;
-      if (this.#state !== "open") return refused(ErrorCode.KAFKA_STORAGE_ERROR, `The log of ${this.name} is ${this.#state}.`);
+      if (read !== undefined) return this.#unreadable(limits.offset) ?? read;
     }
   }
 
-  /** Bytes that a read of [from, to) would return at least; for waiting fetches. */
+  /** Bytes that a read of [from, to) would return; Infinity where that is more than is worth waiting for. */
   availableBytes(from: number, to: number): number {
     return this.#reader.availableBytes(from, to);
   }
 
-  #outOfRange(offset: number): Refusal | undefined {
-    return offset >= this.#startOffset && offset <= this.#endOffset
+  #unreadable(offset: number): Refusal | undefined {
+    if (this.#state !== "open") return this.#notOpen();
+    return offset >= this.#startOffset && offset <= this.endOffset
       ? undefined
-      : refused(ErrorCode.OFFSET_OUT_OF_RANGE, `Offset ${offset} is not in ${this.name}, which holds ${this.#startOffset} to ${this.#endOffset}.`);
+      : refused(ErrorCode.OFFSET_OUT_OF_RANGE, `Offset ${offset} is not in ${this.name}, which holds ${this.#startOffset} to ${this.endOffset}.`);
   }
 
   /** Aborted transactions that overlap [from, to), for readers of committed records; perhaps more, never fewer. */
@@ -425,42 +321,21 @@ export class PartitionLog {
 
   /** The first record, at or above the log's start, whose timestamp is not below `timestamp`. */
   async offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
-    await this.#queue.settled();
+    await this.#end.queue.settled();
     return this.#guarded(() => this.#reader.offsetForTimestamp(timestamp, this.#startOffset));
   }
 
-  /** The first record with the greatest timestamp of all. */
+  /** The first record with the greatest timestamp of all; perhaps one below the log's start that is still stored. */
   async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
-    await this.#queue.settled();
-    return this.#guarded(() => this.#reader.offsetOfMaxTimestamp(this.#startOffset));
+    await this.#end.queue.settled();
+    return this.#guarded(() => this.#reader.offsetOfMaxTimestamp());
   }
 
   /** ListOffsets 0: where segments begin that were last written at or before `timestamp` (-1 any, -2 the first), newest first. */
   async segmentOffsetsBefore(timestamp: number, countMax: number): Promise<number[]> {
-    const offsets = await this.#guarded(() => this.#reader.segmentOffsetsBefore(timestamp, { start: this.#startOffset, end: this.#endOffset }, this.#context.clock.wallMs()));
+    const log = { start: this.#startOffset, end: this.endOffset };
+    const offsets = await this.#guarded(() => this.#reader.segmentOffsetsBefore(timestamp, log, this.#context.clock.wallMs()));
     return (offsets ?? []).slice(0, countMax);
-  }
-
-  // ---- flush
-
-  /** Makes durable what is below `upTo`, and moves the recovery point there. */
-  async flush(upTo = this.#endOffset): Promise<void> {
-    while (this.#exclusive !== undefined) await this.#exclusive;
-    if (this.#state === "open") await this.#guarded(() => this.#flusher.flush(upTo));
-  }
-
-  /** flush.messages: the append is done when it is durable. */
-  #afterFlush(onWritten: WriteDone): WriteDone {
-    return (error) => {
-      if (error !== undefined) {
-        onWritten(error);
-        return;
-      }
-      this.#background(async () => {
-        await this.flush();
-        onWritten(this.#failure);
-      });
-    };
   }
 
   // ---- truncation
@@ -472,12 +347,12 @@ export class PartitionLog {
   truncateTo(offset: number): Promise<boolean> {
     assert(offset >= 0, `${this.name} cannot be truncated to ${offset}`);
     return this.#exclusively(async () => {
-      if (offset >= this.#endOffset) {
-        this.#epochs.truncateFromEnd(this.#endOffset);
-        this.#epochsChanged();
+      if (offset >= this.endOffset) {
+        this.#end.epochs.truncateFromEnd(this.endOffset);
+        this.#end.saveEpochs();
         return false;
       }
-      const segment = this.#segments.floor(offset);
+      const segment = this.#end.segments.floor(offset);
       if (segment === undefined) this.#startOver(offset);
       else await this.#truncateIn(segment, offset);
       await this.#settleTruncation();
@@ -495,64 +370,58 @@ export class PartitionLog {
 
   /** Nothing may be appended before the cut is durable: a crash could bring the old records back, beside the new ones. */
   async #settleTruncation(): Promise<void> {
-    await this.#segments.active.sync();
+    await this.#end.segments.active.sync();
     await this.#context.disk.syncDirectory(this.#directory.path);
     await this.#context.saveRecoveryPoints(this.logDirectory);
   }
 
   #truncateIn(segment: Segment, offset: number): Promise<void> {
+    const { segments, snapshots, epochs } = this.#end;
     return segment.use(async () => {
       const position = (await segment.locate(offset))?.position ?? segment.sizeBytes;
       const max = await segment.maxTimestampBefore(offset, position);
       const startOffset = Math.min(this.#startOffset, offset);
-      const producers = new ProducerState();
-      await this.#snapshots.prune((taken) => taken > offset || taken <= startOffset);
-      if (this.#producers.isEmpty) producers.reset(offset);
-      else await replayProducers(this.#context, { state: producers, snapshots: this.#snapshots, segments: this.#segments, startOffset, upTo: offset });
+      const state = new ProducerState();
+      await snapshots.prune((taken) => taken > offset || taken <= startOffset);
+      if (this.#end.producers.isEmpty) state.reset(offset);
+      else await replayProducers(this.#context, { state, snapshots, segments, startOffset, upTo: offset });
       // From here on nothing awaits.
       this.#deleteSegments(
-        this.#segments.all.filter((one) => one.baseOffset > offset),
+        segments.all.filter((one) => one.baseOffset > offset),
         "truncated",
       );
       segment.truncate(offset, position, max.timestamp, max.offset, this.#context.clock.wallMs());
-      this.#epochs.truncateFromEnd(offset);
-      this.#producers = producers;
-      this.#afterTruncation(startOffset, offset);
+      epochs.truncateFromEnd(offset);
+      this.#moveEnd(startOffset, offset, state);
     });
   }
 
   #startOver(offset: number): void {
-    this.#deleteSegments(this.#segments.all, "truncated");
-    this.#addSegment(offset);
-    this.#epochs.clear();
-    this.#producers.reset(offset);
-    this.#snapshots.pruneLater(this.#background, () => true);
-    this.#snapshots.forgetTaken(offset);
-    this.#afterTruncation(offset, offset);
+    const { segments, snapshots, epochs, producers } = this.#end;
+    this.#deleteSegments(segments.all, "truncated");
+    this.#end.addSegment(offset);
+    epochs.clear();
+    producers.reset(offset);
+    snapshots.pruneLater(this.#background, () => true);
+    snapshots.forgetTaken(offset);
+    this.#moveEnd(offset, offset, producers);
   }
 
-  #afterTruncation(startOffset: number, endOffset: number): void {
+  #moveEnd(startOffset: number, endOffset: number, producers: ProducerState): void {
     this.#startOffset = startOffset;
-    this.#endOffset = endOffset;
-    this.#queue.writtenOffset = endOffset;
-    this.#flusher.truncated(endOffset);
-    if (startOffset === endOffset) this.#tail.clear(endOffset);
-    else this.#tail.truncateTo(endOffset);
+    this.#end.moveBack(endOffset, producers);
     this.#reader.forgetPlaces();
-    this.#producers.endOffset = endOffset;
-    this.#snapshots.take(this.#producers);
-    this.#epochsChanged();
     this.setHighWatermark(Math.min(this.#highWatermark, endOffset));
   }
 
-  /** Runs `task` alone: what is queued is written and synced first, appends and flushes wait or are refused. */
+  /** Runs `task` alone: what is queued is written and synced first, appends are refused and flushes wait. */
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
-    let end: () => void = ignore;
+    let end = (): void => undefined;
     this.#exclusive = new Promise((resolve) => (end = resolve));
     try {
-      await this.#flusher.settled();
-      await this.#queue.settled();
+      await this.#end.flusher.settled();
+      await this.#end.queue.settled();
       return await task();
     } catch (thrown) {
       this.#ioFailed(thrown);
@@ -567,24 +436,25 @@ export class PartitionLog {
 
   /** Deletes old segments as the topic's retention and the log's start ask. Returns how many. */
   async deleteOldSegments(): Promise<number> {
-    const rules = (await this.#guarded(() => retentionRules(this.#config, this.#retentionView(), this.#context.clock.wallMs()))) ?? [];
+    const rules = (await this.#guarded(() => retentionRules(this.config, this.#retentionView(), this.#context.clock.wallMs()))) ?? [];
     let count = 0;
     for (const rule of rules) count += this.#deleteBy(rule);
     return count;
   }
 
   #retentionView(): RetentionView {
-    return { segments: this.#segments, startOffset: this.#startOffset, highWatermark: this.#highWatermark, endOffset: this.#endOffset };
+    return { segments: this.#end.segments, startOffset: this.#startOffset, highWatermark: this.#highWatermark, endOffset: this.endOffset };
   }
 
   #deleteBy(rule: RetentionRule): number {
     if (this.#unusable() !== undefined) return 0;
+    const { segments } = this.#end;
     const gone = deletableSegments(this.#retentionView(), rule);
     if (gone.length === 0) return 0;
     try {
-      if (gone.length === this.#segments.all.length) this.#roll(this.#endOffset);
+      if (gone.length === segments.all.length) this.#end.roll(this.endOffset);
       this.#deleteSegments(gone, rule.why);
-      this.#moveStart(Math.max(this.#startOffset, this.#segments.first.baseOffset));
+      this.#moveStart(Math.max(this.#startOffset, segments.first.baseOffset));
     } catch (thrown) {
       this.#ioFailed(thrown);
     }
@@ -595,25 +465,31 @@ export class PartitionLog {
   #deleteSegments(gone: readonly Segment[], why: string): void {
     if (gone.length === 0) return;
     this.#context.log.info("segments deleted", { log: this.name, why, baseOffsets: gone.map((segment) => segment.baseOffset) });
-    this.#segments.remove(gone);
-    this.#bin.throwAway(gone, this.#config.fileDeleteDelayMs);
+    this.#end.segments.remove(gone);
+    this.#bin.throwAway(gone, this.config.fileDeleteDelayMs);
   }
 
   /** The recovery point is on the disk: snapshots that no recovery or truncation is likely to need are removed. */
   async pruneSnapshots(): Promise<void> {
-    const oldest = oldestSnapshotNeeded(this.#segments, this.recoveryPoint);
-    await this.#guarded(() => this.#snapshots.prune((offset) => offset < oldest));
+    const oldest = oldestSnapshotNeeded(this.#end.segments, this.recoveryPoint);
+    await this.#guarded(() => this.#end.snapshots.prune((offset) => offset < oldest));
   }
 
-  // ---- end
+  // ---- flush and end
+
+  /** Makes durable what is below `upTo`, and moves the recovery point there. */
+  async flush(upTo = this.endOffset): Promise<void> {
+    while (this.#exclusive !== undefined) await this.#exclusive;
+    if (this.#state === "open") await this.#guarded(() => this.#end.flusher.flush(upTo));
+  }
 
   /** Flushes, completes and closes all files, so that the next start needs no recovery. */
   async close(): Promise<void> {
     await this.#exclusively(async () => {
-      const { active } = this.#segments;
-      if (active.active) active.deactivate();
-      await this.#flusher.flush(this.#endOffset);
-      const snapshot = this.#snapshots.take(this.#producers);
+      const { segments, flusher, snapshots, producers } = this.#end;
+      if (segments.active.active) segments.active.deactivate();
+      await flusher.flush(this.endOffset);
+      const snapshot = snapshots.take(producers);
       if (snapshot !== undefined) await syncFile(this.#context.disk, snapshot);
       await this.#context.disk.syncDirectory(this.#directory.path);
       this.#state = "closed";
@@ -623,9 +499,10 @@ export class PartitionLog {
 
   /** The log is to be deleted, or its disk has failed: stops without writing, and reports no errors any more. */
   async abandon(): Promise<void> {
-    if (this.#state !== "failed") this.#state = "retired";
-    await this.#queue.settled();
-    await this.#closeFiles();
+    if (this.#state === "open") this.#state = "retired";
+    await this.#end.queue.settled();
+    // A file that cannot even be closed makes no difference any more.
+    await this.#closeFiles().catch(() => undefined);
   }
 
   /** The directory was renamed. */
@@ -634,9 +511,10 @@ export class PartitionLog {
   }
 
   async #closeFiles(): Promise<void> {
-    this.#tail.clear(this.#endOffset);
+    const { tail, segments } = this.#end;
+    tail.truncateTo(0);
     await this.#bin.close();
-    for (const segment of this.#segments.all) await segment.close();
+    for (const segment of segments.all) await segment.close();
   }
 
   // ---- failures
@@ -668,11 +546,6 @@ export class PartitionLog {
   }
 }
 
-/** v0/v1 messages do not tell the first offset of a wrapper: as far below the last one as a segment may reach. */
-function rollBase(bytes: Buffer, at: number): number {
-  return batchMagic(bytes, at) < 2 ? Math.max(0, batchLastOffset(bytes, at) - 0x7fff_ffff) : batchBaseOffset(bytes, at);
-}
-
 async function syncFile(disk: Disk, path: string): Promise<void> {
   const file = await disk.open(path, "write");
   try {
@@ -681,5 +554,3 @@ async function syncFile(disk: Disk, path: string): Promise<void> {
     await file.close();
   }
 }
-
-const ignore = (): void => undefined;

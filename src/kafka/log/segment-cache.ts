@@ -38,7 +38,8 @@ export class SegmentCache {
       if (this.#bytes <= this.#bytesMax || oldest === segment) return;
       if (oldest.inUse) continue;
       this.forget(oldest);
-      this.#tasks.run(() => oldest.release());
+      // All of it is durable: an error in closing changes nothing.
+      this.#tasks.run(() => oldest.release().catch(() => undefined));
     }
   }
 

@@ -127,12 +127,7 @@ export class TailCache {
       this.#entries.pop();
       this.#drop(newest);
     }
-    this.startOffset = this.#entries.length > this.#head ? Math.min(this.startOffset, offset) : offset;
-  }
-
-  clear(startOffset: number): void {
-    this.truncateTo(0);
-    this.startOffset = startOffset;
+    if (this.#entries.length === this.#head) this.startOffset = offset;
   }
 
   dropOldest(entry: TailEntry): void {

@@ -99,8 +99,8 @@ export function checkReplicated(records: Buffer): { readonly kind: "batches"; re
     if (size < 0) return corruptHeader();
     if (!batchChecksumHolds(records, at, size)) return refused(ErrorCode.CORRUPT_MESSAGE, "The checksum of a record batch does not hold.");
     const next = batchLastOffset(records, at);
-    if (next <= lastOffset || next < batchBaseOffset(records, at) || !Number.isSafeInteger(next)) {
-      return refused(ErrorCode.CORRUPT_MESSAGE, `The offset ${next} follows ${lastOffset}.`);
+    if (batchBaseOffset(records, at) <= lastOffset || next < batchBaseOffset(records, at) || !Number.isSafeInteger(next)) {
+      return refused(ErrorCode.CORRUPT_MESSAGE, `A batch of offsets ${batchBaseOffset(records, at)} to ${next} follows ${lastOffset}.`);
     }
     lastOffset = next;
     at += size;
