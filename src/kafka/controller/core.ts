@@ -27,7 +27,6 @@ export function* handleEvent(state: ControllerState, event: ControllerEvent, now
 }
 
 function* recover(state: ControllerState, event: ControllerEvent, failure: Error): Step<void> {
-  state.batch.clear();
   // The event of the session's end follows.
   if (failure instanceof SessionLostError) {
     state.log("warn", "an event of the controller ended with its session", { event: event.kind, error: failure });

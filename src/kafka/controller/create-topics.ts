@@ -6,7 +6,7 @@ import type { EntityConfig } from "../znodes/config.ts";
 import { createWithParents, writeConfig } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
 import { ZkCode, type Step } from "../znodes/requests.ts";
-import { assign, encodeTopic } from "../znodes/topic.ts";
+import { assign, encodeTopic, type TopicZnode } from "../znodes/topic.ts";
 import { placeReplicas, type Candidate } from "./assignment.ts";
 
 export type CreatableTopic = Decoded<typeof createTopicsRequest>["topics"][number];
@@ -35,6 +35,11 @@ const unset = -1;
 
 const nameLengthMax = 249;
 
+/** No znode holds more: jute.maxbuffer is 1 MiB, and a server cuts off a client that sends more. */
+const topicBytesMax = 1_000_000;
+/** So many partitions do not fit in any case. */
+const partitionsMax = topicBytesMax / '"0":[1],'.length;
+
 /**
  * What becomes of each topic of a CreateTopics request, in its order. The first rule that a topic breaks decides:
  * named twice, authorization, existence, null setting, counts beside an assignment, counts, name, collision,
@@ -58,8 +63,7 @@ export function planTopics(requested: readonly CreatableTopic[], rules: TopicRul
  */
 export function* createTopic(plan: TopicPlan & { kind: "create" }): Step<ErrorCode> {
   yield* writeConfig({ type: "topics", name: plan.name }, plan.config);
-  const partitions = new Map(plan.replicas.map((replicas, partition) => [partition, assign(replicas)]));
-  const code = yield* createWithParents(paths.topic(plan.name), encodeTopic({ partitions, rest: {} }));
+  const code = yield* createWithParents(paths.topic(plan.name), encodeTopic(znodeOf(plan.replicas)));
   return code === ZkCode.OK ? ErrorCode.NONE : ErrorCode.TOPIC_ALREADY_EXISTS;
 }
 
@@ -82,12 +86,9 @@ function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: To
   }
   let replicas: readonly (readonly number[])[] = [];
   if (!manual) {
-    const placed = placeReplicas(
-      rules.brokers,
-      topic.numPartitions === unset ? rules.numPartitions : topic.numPartitions,
-      topic.replicationFactor === unset ? rules.replicationFactor : topic.replicationFactor,
-      { random: rules.random },
-    );
+    const partitions = topic.numPartitions === unset ? rules.numPartitions : topic.numPartitions;
+    if (partitions > partitionsMax) return refuse(topic, ErrorCode.INVALID_PARTITIONS, tooLarge);
+    const placed = placeReplicas(rules.brokers, partitions, topic.replicationFactor === unset ? rules.replicationFactor : topic.replicationFactor, { random: rules.random });
     if ("failure" in placed) return refuse(topic, placementErrors[placed.failure.reason], placed.failure.message);
     replicas = placed.replicas;
   }
@@ -101,10 +102,17 @@ function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: To
     if (problem !== undefined) return refuse(topic, ErrorCode.INVALID_REPLICA_ASSIGNMENT, problem);
     replicas = [...assigned].toSorted(([a], [b]) => a - b).map(([, brokers]) => brokers);
   }
+  if (encodeTopic(znodeOf(replicas)).length > topicBytesMax) return refuse(topic, ErrorCode.INVALID_PARTITIONS, tooLarge);
   const config = new Map(topic.configs.map(({ name, value }) => [name, value ?? ""]));
   const configProblem = rules.problemOf(config);
   if (configProblem !== undefined) return refuse(topic, ErrorCode.INVALID_CONFIG, configProblem);
   return { kind: "create", name: topic.name, config, replicas };
+}
+
+const tooLarge = "more partitions than a znode can hold";
+
+function znodeOf(replicas: readonly (readonly number[])[]): TopicZnode {
+  return { partitions: new Map(replicas.map((brokers, partition) => [partition, assign(brokers)])), rest: {} };
 }
 
 const placementErrors = {

@@ -50,7 +50,7 @@ test("whatever brokers and topics do, and in whatever order requests and replies
       expect(cluster.zk.children(paths.deleteTopics)).toEqual([]);
       expect(cluster.zk.children(paths.isrChanges)).toEqual([]);
     }),
-    { numRuns: Number(process.env["RUNS"] ?? 150) },
+    { numRuns: Number(process.env["CONTROLLER_RUNS"] ?? 150) },
   );
 });
 
@@ -152,8 +152,9 @@ function checkTopics(cluster: ClusterModel, unclean: boolean): void {
         expect(partition.state).toBe("online");
       }
       const told = { leader: state.leader, leaderEpoch: state.leaderEpoch, offlineReplicas: partition.assignment.replicas.filter((replica) => !online.includes(replica)) };
-      for (const one of cluster.brokers.values()) expect(one.metadata.get(nameOf(partition)), `metadata of broker ${one.id}`).toEqual(told);
-      for (const replica of online) expect(cluster.broker(replica).hosted.get(nameOf(partition)), `replica on ${replica}`).toEqual({ leader: state.leader, leaderEpoch: state.leaderEpoch });
+      for (const one of cluster.brokers.values()) expect({ broker: one.id, ...one.metadata.get(nameOf(partition)) }).toEqual({ broker: one.id, ...told });
+      const following = { leader: state.leader, leaderEpoch: state.leaderEpoch };
+      for (const replica of online) expect({ replica, ...cluster.broker(replica).hosted.get(nameOf(partition)) }).toEqual({ replica, ...following });
     }
   }
 }

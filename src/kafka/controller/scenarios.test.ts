@@ -6,7 +6,7 @@ import { encodeBrokerRegistration } from "../znodes/broker.ts";
 import { encodePreferredElection } from "../znodes/notifications.ts";
 import { writeConfig } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
-import { create, setData } from "../znodes/requests.ts";
+import { create, setData, ZkCode } from "../znodes/requests.ts";
 import type { ControlRequest } from "./effects.ts";
 import { ClusterModel, registrationOf, type ModelBroker } from "./testing/cluster-model.ts";
 
@@ -190,6 +190,39 @@ test("a controller that has lost its session without knowing is fenced in the mi
   expect(cluster.partitionState("payments", 0)).toMatchObject({ leader: 2, controllerEpoch: 2 });
 });
 
+test("when /controller is removed by hand, the controller resigns and an election follows", () => {
+  const cluster = clusterOf(1, 2);
+  cluster.createTopic("orders", [2, 1]);
+  cluster.settle();
+  cluster.zk.apply({ op: "delete", path: paths.controller, version: -1 });
+  cluster.advance(cluster.broker(2));
+  while (cluster.broker(2).step !== undefined) cluster.advance(cluster.broker(2));
+  expect(cluster.broker(2).state.active).toBe(true);
+  cluster.settle();
+  expect(cluster.broker(1).state.active).toBe(false);
+  expect(cluster.broker(1).channels.size).toBe(0);
+  expect(cluster.broker(1).state.context.topics.size).toBe(0);
+});
+
+test("an answer of ZooKeeper that the controller has no use for makes it begin anew", () => {
+  const cluster = clusterOf(1);
+  const { session, state } = cluster.broker(1);
+  const request = session.request.bind(session);
+  let refusals = 0;
+  session.request = (batch) => {
+    const refused = refusals === 0 && batch.some(({ op }) => op === "getChildren");
+    if (refused) refusals++;
+    return request(batch).map((reply) => (refused ? { ...reply, code: ZkCode.NO_AUTH } : reply));
+  };
+  cluster.createTopic("orders", [1]);
+  cluster.settle();
+  expect(refusals).toBe(1);
+  expect(errors(cluster)).toHaveLength(1);
+  expect(errors(cluster)[0]).toContain("NO_AUTH to getChildren /brokers/topics");
+  expect(state).toMatchObject({ active: true, context: { epoch: 2 } });
+  expect(cluster.partitionState("orders", 0)).toMatchObject({ leader: 1, controllerEpoch: 2 });
+});
+
 test("a write refused by the epoch's check makes the controller resign and stand again", () => {
   const cluster = clusterOf(1);
   cluster.zk.apply(setData(paths.controllerEpoch, Buffer.from("7")));
@@ -344,6 +377,22 @@ test("a replica whose broker fails during the deletion is deleted when the broke
   cluster.start(2);
   cluster.settle();
   expect(cluster.zk.has(paths.topic("orders"))).toBe(false);
+});
+
+test("a deletion goes on when, at once, a broker that it waited for starts and another one bounces", () => {
+  const cluster = clusterOf(3, 1, 2);
+  cluster.createTopic("orders", [1], [2]);
+  cluster.settle();
+  cluster.stop(1);
+  cluster.settle();
+  cluster.deleteTopic("orders");
+  cluster.settle();
+  cluster.start(1);
+  cluster.stop(2);
+  cluster.start(2);
+  cluster.settle();
+  expect(cluster.zk.has(paths.topic("orders"))).toBe(false);
+  expect(cluster.brokers.get(2)?.received.every(({ body }) => body.brokerEpoch === cluster.broker(2).epoch)).toBe(true);
 });
 
 test("requests to delete unknown topics are removed, and all of them where delete.topic.enable is false", () => {

@@ -1,0 +1,260 @@
+import { describe, expect, test } from "vitest";
+import type { Host } from "../../host/host.ts";
+import { World } from "../../host/sim/world.ts";
+import { must } from "../../lib/assert.ts";
+import { OperationalError } from "../../lib/error.ts";
+import type { Api } from "../protocol/api.ts";
+import { createPersistentPaths, createWithParents, registerBroker } from "../znodes/operations.ts";
+import { paths } from "../znodes/paths.ts";
+import { create, type Step, type ZkReply, type ZkRequest } from "../znodes/requests.ts";
+import { assign, encodeTopic } from "../znodes/topic.ts";
+import { Controller } from "./controller.ts";
+import type { BrokerLink, ZooKeeperListener, ZooKeeperPort } from "./ports.ts";
+import type { ControllerConfig } from "./state.ts";
+import { registrationOf } from "./testing/cluster-model.ts";
+import { ZooKeeperModel, type ModelSession } from "./testing/zookeeper-model.ts";
+
+/** The model behind the port, a millisecond away. */
+class ModelPort implements ZooKeeperPort {
+  readonly #model: ZooKeeperModel;
+  readonly #host: Host;
+  #listener: ZooKeeperListener | undefined;
+  session: ModelSession;
+
+  constructor(model: ZooKeeperModel, host: Host) {
+    this.#model = model;
+    this.#host = host;
+    this.session = this.#connect();
+  }
+
+  get sessionId(): bigint {
+    return this.session.id;
+  }
+
+  request(batch: readonly ZkRequest[]): Promise<readonly ZkReply[]> {
+    const { session } = this;
+    return new Promise((resolve, reject) => {
+      this.#host.timers.after(1, () => (session.alive ? resolve(session.request(batch)) : reject(new OperationalError("ERR_ZOOKEEPER_SESSION", "expired"))));
+    });
+  }
+
+  listen(listener: ZooKeeperListener): () => void {
+    this.#listener = listener;
+    return () => {
+      this.#listener = undefined;
+    };
+  }
+
+  expire(): void {
+    this.#model.expire(this.session);
+    this.#listener?.sessionExpired();
+    this.session = this.#connect();
+  }
+
+  startSession(): void {
+    this.#listener?.sessionStarted(this.session.id);
+  }
+
+  #connect(): ModelSession {
+    return this.#model.connect((event) => this.#listener?.watch(event));
+  }
+}
+
+interface Call {
+  readonly api: string;
+  readonly version: number;
+  readonly atMs: number;
+  readonly body: unknown;
+}
+
+/** A way to a broker that answers, or fails, as the test says. */
+class ScriptedLink implements BrokerLink {
+  readonly #world: World;
+  readonly #host: Host;
+  readonly calls: Call[] = [];
+  underWay = 0;
+  failing = false;
+  closed = false;
+
+  constructor(world: World, host: Host) {
+    this.#world = world;
+    this.#host = host;
+  }
+
+  send<A extends Api>(api: A, version: number, body: unknown): Promise<never> {
+    expect(this.underWay++).toBe(0);
+    this.calls.push({ api: api.name, version, atMs: this.#world.nowMs, body });
+    return new Promise((resolve, reject) => {
+      this.#host.timers.after(5, () => {
+        this.underWay--;
+        if (this.failing || this.closed) reject(new OperationalError("ECONNREFUSED", "the broker is away"));
+        else resolve({ errorCode: 0, partitionErrors: [] } as never);
+      });
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+class Stage {
+  readonly world = new World({ seed: 5 });
+  readonly host = this.world.addNode("one").host;
+  readonly zk = new ZooKeeperModel();
+  readonly port = new ModelPort(this.zk, this.host);
+  readonly links: ScriptedLink[] = [];
+  readonly told: string[] = [];
+  readonly controller: Controller;
+
+  constructor(config: Partial<ControllerConfig> = {}) {
+    this.run(createPersistentPaths());
+    this.run(registerBroker(registrationOf(1), 1, { id: this.port.sessionId, registeredIn: undefined }), this.port.session);
+    this.controller = new Controller({
+      host: this.host,
+      config: {
+        brokerId: 1,
+        interBrokerListener: "PLAINTEXT",
+        deleteTopicEnable: true,
+        uncleanLeaderElectionEnable: false,
+        autoLeaderRebalanceEnable: true,
+        leaderImbalancePerBrokerPercentage: 10,
+        leaderImbalanceCheckIntervalMs: 300_000,
+        registration: registrationOf(1),
+        ...config,
+      },
+      zookeeper: this.port,
+      links: {
+        open: () => {
+          const link = new ScriptedLink(this.world, this.host);
+          this.links.push(link);
+          return link;
+        },
+      },
+      onRegistered: (epoch) => this.told.push(`registered ${epoch}`),
+      onRegistrationFailed: (error) => this.told.push(error.message),
+    });
+  }
+
+  run<T>(step: Step<T>, session?: ModelSession): T {
+    let result = step.next();
+    while (result.done !== true) result = step.next(result.value.map((request) => this.zk.apply(request, session)));
+    return result.value;
+  }
+
+  createTopic(topic: string, ...replicas: number[][]): void {
+    this.run(createWithParents(paths.topic(topic), encodeTopic({ partitions: new Map(replicas.map((assigned, index) => [index, assign(assigned)])), rest: {} })));
+  }
+
+  async elected(): Promise<this> {
+    this.controller.start();
+    await this.world.run({ forMs: 200 });
+    expect(this.controller.active).toBe(true);
+    return this;
+  }
+}
+
+describe("the controller's driver", () => {
+  test("is elected, and sends a new topic's requests one at a time, in order, in the versions of 2.7", async () => {
+    const stage = await new Stage().elected();
+    stage.createTopic("orders", [1]);
+    await stage.world.run({ forMs: 200 });
+    expect(stage.controller).toMatchObject({ active: true, controllerId: 1, epoch: 1 });
+    expect(stage.links[0]?.calls.map(({ api, version }) => `${api} ${version}`)).toEqual(["UpdateMetadata 6", "LeaderAndIsr 4", "UpdateMetadata 6"]);
+    await stage.controller.close();
+  });
+
+  test("repeats a request every 100 ms until the broker answers", async () => {
+    const stage = await new Stage().elected();
+    const link = must(stage.links[0], "link");
+    link.failing = true;
+    stage.createTopic("orders", [1]);
+    await stage.world.run({ forMs: 350 });
+    const calls = link.calls.slice(1);
+    expect(calls.map(({ api }) => api)).toEqual(["LeaderAndIsr", "LeaderAndIsr", "LeaderAndIsr", "LeaderAndIsr"]);
+    expect(must(calls[1], "call").atMs - must(calls[0], "call").atMs).toBeGreaterThanOrEqual(105);
+    link.failing = false;
+    await stage.world.run({ forMs: 300 });
+    expect(link.calls.at(-1)?.api).toBe("UpdateMetadata");
+    expect(link.calls.filter(({ api }) => api === "UpdateMetadata")).toHaveLength(2);
+    await stage.controller.close();
+  });
+
+  test("gives a broker's requests up when the broker leaves", async () => {
+    const stage = await new Stage().elected();
+    const other = stage.zk.connect(() => undefined);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    await stage.world.run({ forMs: 100 });
+    const link = must(stage.links[1], "link to broker 2");
+    link.failing = true;
+    stage.createTopic("orders", [2, 1]);
+    await stage.world.run({ forMs: 150 });
+    stage.zk.expire(other);
+    await stage.world.run({ forMs: 50 });
+    const sent = link.calls.length;
+    expect(link.closed).toBe(true);
+    await stage.world.run({ forMs: 1000 });
+    expect(link.calls).toHaveLength(sent);
+    expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1 });
+    await stage.controller.close();
+  });
+
+  test("an event under way when the session ends is given up; in the next session the broker registers and is elected again", async () => {
+    const stage = await new Stage().elected();
+    const epoch = stage.zk.czxid(paths.broker(1));
+    stage.createTopic("orders", [1]);
+    await stage.world.run({ forMs: 2 });
+    stage.port.expire();
+    await stage.world.run({ forMs: 50 });
+    expect(stage.controller).toMatchObject({ active: false, controllerId: -1, epoch: 0 });
+    expect(stage.links[0]?.closed).toBe(true);
+    stage.port.startSession();
+    await stage.world.run({ forMs: 100 });
+    const again = must(stage.zk.czxid(paths.broker(1)), "czxid");
+    expect(again).toBeGreaterThan(epoch ?? 0);
+    expect(stage.told).toEqual([`registered ${again}`]);
+    expect(stage.controller).toMatchObject({ active: true, epoch: 2 });
+    expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1, controller_epoch: 2 });
+    await stage.controller.close();
+  });
+
+  test("a session in which another process has the broker's id is reported", async () => {
+    const stage = await new Stage().elected();
+    stage.port.expire();
+    const thief = stage.zk.connect(() => undefined);
+    stage.zk.apply(create(paths.broker(1), Buffer.from("{}"), "ephemeral"), thief);
+    stage.port.startSession();
+    await stage.world.run({ forMs: 100 });
+    expect(stage.told).toHaveLength(1);
+    expect(stage.told[0]).toContain("broker 1 is registered by another process");
+    expect(stage.controller.active).toBe(false);
+    await stage.controller.close();
+  });
+
+  test("leaders go back to their preferred replicas 5 s after the election", async () => {
+    const stage = new Stage();
+    const other = stage.zk.connect(() => undefined);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    stage.createTopic("orders", [2, 1]);
+    stage.run(createWithParents(paths.partitionState("orders", 0), Buffer.from('{"controller_epoch":0,"leader":1,"version":1,"leader_epoch":3,"isr":[1,2]}')));
+    await stage.elected();
+    await stage.world.run({ forMs: 4500 });
+    expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1 });
+    await stage.world.run({ forMs: 1000 });
+    expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 2, leader_epoch: 4 });
+    await stage.controller.close();
+  });
+
+  test("closes though ZooKeeper does not answer, and leaves nothing running", async () => {
+    const stage = await new Stage().elected();
+    stage.port.request = () => new Promise(() => undefined);
+    stage.controller.enqueue({ kind: "topicChange" });
+    await stage.world.run({ forMs: 10 });
+    await stage.world.settle(stage.controller.close(), 100);
+    expect(stage.controller.active).toBe(false);
+    expect(stage.links.every((link) => link.closed)).toBe(true);
+    const before = stage.world.events;
+    await stage.world.run({ forMs: 20_000 });
+    expect(stage.world.events).toBe(before);
+  });
+});
