@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-const shared = { environment: "node" as const, testTimeout: 30_000, hookTimeout: 30_000 };
+// Above the 30 s of every single wait, so that the wait says what it was for.
+const shared = { environment: "node" as const, testTimeout: 60_000, hookTimeout: 90_000 };
 
 export default defineConfig({
   test: {

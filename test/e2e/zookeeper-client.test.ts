@@ -3,5 +3,5 @@ import { clientSuite } from "../support/zookeeper-client-suite.ts";
 import { startOurZooKeeper } from "../support/zookeeper-member.ts";
 
 describe("our client on our ZooKeeper member", () => {
-  clientSuite(startOurZooKeeper);
+  clientSuite(() => startOurZooKeeper());
 });

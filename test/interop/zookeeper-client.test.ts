@@ -5,5 +5,5 @@ import { clientSuite } from "../support/zookeeper-client-suite.ts";
 if (!hasDebianZooKeeper) console.warn("SKIPPED our ZooKeeper client on Apache ZooKeeper: no /usr/share/java/zookeeper.jar (apt-get install zookeeper)");
 
 describe.runIf(hasDebianZooKeeper)("our client on Apache ZooKeeper", () => {
-  clientSuite(startApacheZooKeeper);
+  clientSuite(() => startApacheZooKeeper());
 });

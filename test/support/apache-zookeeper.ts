@@ -17,12 +17,12 @@ export interface ApacheZooKeeper {
   start(): Promise<void>;
 }
 
-/** One standalone server on a free port. `stop` deletes its data, `kill` keeps it for `start`. */
-export async function startApacheZooKeeper(): Promise<ApacheZooKeeper> {
+/** One standalone server on a free port. `stop` deletes its data (not a directory that it was given), `kill` keeps it for `start`. */
+export async function startApacheZooKeeper(options: { readonly dataDir?: string } = {}): Promise<ApacheZooKeeper> {
   const directory = temporaryDirectory();
   const port = await freePort();
-  const dataDir = join(directory.path, "data");
-  mkdirSync(dataDir);
+  const dataDir = options.dataDir ?? join(directory.path, "data");
+  mkdirSync(dataDir, { recursive: true });
   const config = join(directory.path, "zoo.cfg");
   writeFileSync(config, `dataDir=${dataDir}\nclientPort=${port}\ntickTime=500\nadmin.enableServer=false\n4lw.commands.whitelist=*\n`);
   let server: ServerProcess | undefined;
@@ -58,6 +58,12 @@ export function fourLetterWord(port: number, word: string): Promise<string> {
     socket.on("error", () => undefined);
     socket.on("close", () => resolve(answer));
   });
+}
+
+/** One of the classes that print files: what it printed, log lines left out. */
+export async function printedBy(tool: "persistence.TxnLogToolkit" | "SnapshotFormatter", ...args: readonly string[]): Promise<string> {
+  const { stdout } = await run("java", ["-cp", debianZooKeeperClassPath, `org.apache.zookeeper.server.${tool}`, ...args]);
+  return stdout;
 }
 
 /** zkCli.sh's own class, one command. */

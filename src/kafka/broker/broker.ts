@@ -3,6 +3,7 @@ import type { Logger } from "../../host/log.ts";
 import type { Timer } from "../../host/clock.ts";
 import { must } from "../../lib/assert.ts";
 import { OperationalError, toError } from "../../lib/error.ts";
+import { TaskGroup } from "../../lib/task-group.ts";
 import { randomUuid } from "../../lib/uuid.ts";
 import { ZooKeeperClient } from "../../zookeeper/client/client.ts";
 import { BrokerLink } from "../client/broker-link.ts";
@@ -34,6 +35,8 @@ import { produceRoute } from "./handlers/produce.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
+import { readSessionFile, removeOwnController, writeSessionFile } from "./session-file.ts";
+import { gateUntilMetadata } from "./start-gate.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { TopicConfigs } from "./topic-configs.ts";
 import { TopicIds } from "./topic-ids.ts";
@@ -159,6 +162,9 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),
+    ...clusterControlRoutes({ metadata, replicas, topicIds, brokerEpoch: () => brokerEpoch }),
+  ];
+  const clientRoutes: Route[] = [
     metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic) }),
     describeClusterRoute({ clusterId, metadata }),
     produceRoute({ metadata, replicas, timers: host.timers, inSyncMin: (partition) => topicConfigs.of(partition.topic).minInsyncReplicas }),
@@ -176,9 +182,11 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
     createTopicsRoute({ topics, topicIds, layers, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
-    ...clusterControlRoutes({ metadata, replicas, topicIds, brokerEpoch: () => brokerEpoch }),
   ];
+  routes.push(...gateUntilMetadata(clientRoutes, metadata, host.timers));
 
+  const tasks = new TaskGroup((error) => log.error("the ZooKeeper session could not be noted", { error }));
+  stops.push(() => tasks.settled());
   const listeners: BoundListener[] = [];
   for (const endpoint of config.listeners) {
     const server = new Server(host, serverOptions(config, endpoint), routes);
@@ -189,7 +197,11 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
 
   const registration = registrationOf(brokerId, config, listeners, host);
   await zookeeper.run(refuseSharedEndpoints(registration));
-  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: undefined }));
+  const sessionDirectory = must(logs.directories.find((directory) => directory.failure === undefined), "a log directory").path;
+  const deadSession = await readSessionFile(host.disk, sessionDirectory, brokerId);
+  if (deadSession !== undefined) await zookeeper.run(removeOwnController(deadSession));
+  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: deadSession }));
+  await writeSessionFile(host.disk, sessionDirectory, brokerId, zookeeper.sessionId);
   for (const directory of logs.directories) {
     if (directory.failure === undefined && !owners.has(directory.path)) await writeDirectoryOwner(host.disk, directory.path, { brokerId, clusterId });
   }
@@ -219,6 +231,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     },
     onRegistered: (epoch) => {
       brokerEpoch = epoch;
+      tasks.run(() => writeSessionFile(host.disk, sessionDirectory, brokerId, zookeeper.sessionId));
     },
     onRegistrationFailed: (error) => host.fail(error),
   });

@@ -1,0 +1,171 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { realHost } from "../../src/host/real/host.ts";
+import { ZooKeeperClient, type Session } from "../../src/zookeeper/client/client.ts";
+import { createOp, OPEN_ACL, setDataOp } from "../../src/zookeeper/client/operations.ts";
+import { CreateFlag } from "../../src/zookeeper/protocol/op-codes.ts";
+import { hasDebianZooKeeper, printedBy, startApacheZooKeeper, zkCli } from "../support/apache-zookeeper.ts";
+import { run, temporaryDirectory } from "../support/processes.ts";
+import type { StandaloneServer } from "../support/zookeeper-client-suite.ts";
+import { startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-member.ts";
+
+const PYTHON = "/usr/bin/python3";
+const hasKazoo = existsSync("/usr/lib/python3/dist-packages/kazoo");
+if (!hasKazoo) console.warn("SKIPPED kazoo on our ZooKeeper member: no /usr/lib/python3/dist-packages/kazoo (apt-get install python3-kazoo)");
+if (!hasDebianZooKeeper) console.warn("SKIPPED Apache's tools and server on our ZooKeeper member's data: no /usr/share/java/zookeeper.jar (apt-get install zookeeper)");
+
+const KAZOO_CHECKS = ["nodes", "ephemeral", "watches", "transaction", "acls", "lock", "lock_of_the_dead", "election", "barrier", "double_barrier", "counter", "queue", "party", "reconnect", "pipelined", "commands"];
+
+describe.runIf(hasKazoo)("kazoo, with its recipes", () => {
+  test.each([
+    ["our member", () => startOurZooKeeper()],
+    ...(hasDebianZooKeeper ? [["Apache's server, which shows that the script asks for no more", () => startApacheZooKeeper()] as const] : []),
+  ] as const)("gets what it wants from %s", { timeout: 120_000 }, async (_name, startServer: () => Promise<StandaloneServer>) => {
+    const server = await startServer();
+    const finished = await run(PYTHON, [join(import.meta.dirname, "../support/zookeeper-kazoo.py"), String(server.port)], { timeoutMs: 100_000 });
+    await server.stop();
+    expect(finished.stderr).toBe("");
+    expect(finished.stdout.trim().split("\n")).toEqual(KAZOO_CHECKS.map((name) => `ok ${name}`));
+  });
+});
+
+describe.runIf(hasDebianZooKeeper)("zkCli on our member", () => {
+  let server: OurZooKeeper;
+
+  beforeAll(async () => {
+    server = await startOurZooKeeper();
+  });
+
+  afterAll(() => server.stop());
+
+  async function cli(...command: readonly string[]): Promise<string> {
+    const { stdout, stderr } = await zkCli(server.port, ...command);
+    return stdout + stderr;
+  }
+
+  test("creates, reads, lists, watches its tongue about ACLs and deletes", async () => {
+    expect(await cli("create", "/cli", "hello")).toContain("Created /cli");
+    expect(await cli("create", "-s", "/cli/n-", "x")).toContain("Created /cli/n-0000000000");
+    expect(await cli("create", "-c", "/cli/container")).toContain("Created /cli/container");
+    expect(await cli("get", "-s", "/cli")).toMatch(/hello\n[^]*dataVersion = 0[^]*numChildren = 2/);
+    expect(await cli("ls", "-R", "/cli")).toMatch(/\/cli\n\/cli\/container\n\/cli\/n-0000000000/);
+    expect(await cli("getAllChildrenNumber", "/cli")).toContain("\n2\n");
+    expect(await cli("set", "-v", "7", "/cli", "x")).toContain("version No is not valid : /cli");
+    expect(await cli("setAcl", "/cli", "world:anyone:r")).not.toContain("Exception");
+    expect(await cli("getAcl", "/cli")).toContain("'world,'anyone\n: r");
+    expect(await cli("set", "/cli", "x")).toContain("Insufficient permission : /cli");
+    expect(await cli("sync", "/")).toContain("Sync is OK");
+    expect(await cli("whoami")).toContain("ip: 127.0.0.1");
+    expect(await cli("reconfig", "-remove", "1")).toContain("Reconfig is disabled");
+    expect(await cli("deleteall", "/cli/n-0000000000")).not.toContain("Exception");
+  });
+});
+
+describe.runIf(hasDebianZooKeeper)("a data directory", () => {
+  const host = realHost({ logLevel: "silent" });
+  const directories: { remove(): void }[] = [];
+
+  afterAll(() => {
+    for (const directory of directories) directory.remove();
+  });
+
+  async function withClient<T>(server: StandaloneServer, session: Session | undefined, use: (client: ZooKeeperClient) => Promise<T>): Promise<T> {
+    const client = new ZooKeeperClient(host, { connect: `127.0.0.1:${server.port}`, sessionTimeoutMs: 10_000, session, digest: { user: "ada", password: "secret" } });
+    client.start();
+    expect(await client.whenConnected()).toBe(true);
+    try {
+      return await use(client);
+    } finally {
+      await client.abandon();
+    }
+  }
+
+  /** Nodes of every kind, some changed and deleted since; returns the living session that owns the ephemeral one. */
+  async function fill(client: ZooKeeperClient, root: string): Promise<Session | undefined> {
+    await client.create(root, Buffer.from("root"));
+    await client.create(`${root}/null`, null);
+    await client.create(`${root}/empty`, Buffer.alloc(0));
+    await client.create(`${root}/ephemeral`, Buffer.from("e"), { flags: CreateFlag.ephemeral });
+    await client.create(`${root}/mine`, Buffer.from("m"), { acl: [{ perms: 31, id: { scheme: "auth", id: "" } }] });
+    for (let n = 0; n < 20; n++) await client.create(`${root}/n-`, Buffer.from(`n${n}`), { flags: CreateFlag.persistentSequential });
+    await client.setData(`${root}/n-0000000010`, Buffer.alloc(100_000, 7));
+    await client.setData(`${root}/n-0000000010`, Buffer.alloc(50_000, 8));
+    await client.delete(`${root}/n-0000000011`);
+    await client.setACL(`${root}/null`, [{ perms: 1, id: { scheme: "world", id: "anyone" } }]);
+    await client.multi([createOp(`${root}/multi`, Buffer.from("1")), createOp(`${root}/multi/child`, null), setDataOp(`${root}/multi`, Buffer.from("2"))]);
+    await client.multi([createOp(`${root}/failed`, null), setDataOp(`${root}/missing`, null)]);
+    expect((await client.getChildren(root)).ok).toBe(true);
+    return client.session;
+  }
+
+  /** Everything that a client can see of a tree. */
+  async function dump(client: ZooKeeperClient, path = "/"): Promise<string[]> {
+    const [data, children, acl] = [await client.getData(path), await client.getChildren(path), await client.getACL(path)];
+    if (!data.ok || !children.ok || !acl.ok) throw new Error(`${path} cannot be read`);
+    const line = JSON.stringify({ path, data: data.value.data?.toString("base64") ?? null, stat: children.value.stat, acl: acl.value.acl }, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+    const below: string[] = [];
+    for (const child of children.value.children.toSorted()) below.push(...(await dump(client, path === "/" ? `/${child}` : `${path}/${child}`)));
+    return [line, ...below];
+  }
+
+  const owned = { perms: 31, id: { scheme: "digest", id: "ada:Plb7SQ83ta17JtN1mUpujkGRRqQ=" } };
+
+  test("that our member wrote is read by Apache's tools to the end", async () => {
+    const server = await startOurZooKeeper({ settings: { snapCount: 30 } });
+    await withClient(server, undefined, (client) => fill(client, "/a"));
+    await server.kill();
+    const version2 = join(server.dataDir, "version-2");
+    const files = readdirSync(version2);
+    const logs = files.filter((name) => name.startsWith("log."));
+    expect(logs.length).toBeGreaterThan(1);
+    const transactions = await Promise.all(logs.map((name) => printedBy("persistence.TxnLogToolkit", "-d", join(version2, name))));
+    const text = transactions.join("");
+    expect(text).not.toContain("CRC");
+    for (const shape of [/createSession 10000\n/, /create \/a,/, /setData \/a\/n-0000000010,/, /delete \/a\/n-0000000011\n/, /setACL \/a\/null,/, /multi .*\/a\/multi/, /EOF reached after \d+ txns/]) expect(text).toMatch(shape);
+    const snapshots = files.filter((name) => name.startsWith("snapshot."));
+    for (const name of snapshots) expect(await printedBy("SnapshotFormatter", join(version2, name))).toMatch(new RegExp(`Last zxid: 0x${name.slice("snapshot.".length)}`));
+    await server.stop();
+  });
+
+  test("goes from our member to Apache's server and back with everything in it, living sessions too", { timeout: 60_000 }, async () => {
+    const directory = temporaryDirectory();
+    directories.push(directory);
+    const dataDir = join(directory.path, "data");
+    let session: Session | undefined;
+    let before: string[] = [];
+
+    const ours = await startOurZooKeeper({ dataDir });
+    await withClient(ours, undefined, async (client) => {
+      session = await fill(client, "/ours");
+      before = await dump(client);
+    });
+    await ours.kill();
+
+    const apache = await startApacheZooKeeper({ dataDir });
+    await withClient(apache, session, async (client) => {
+      expect(client.session?.id).toBe(session?.id);
+      expect(await dump(client)).toEqual(before);
+      expect(await client.create("/ours/n-", null, { flags: CreateFlag.persistentSequential })).toEqual({ ok: true, value: "/ours/n-0000000025" });
+      await fill(client, "/theirs");
+      before = await dump(client);
+    });
+    await apache.kill();
+
+    const again = await startOurZooKeeper({ dataDir });
+    await withClient(again, session, async (client) => {
+      expect(client.session?.id).toBe(session?.id);
+      expect(await dump(client)).toEqual(before);
+      expect(await client.getACL("/theirs/mine")).toMatchObject({ ok: true, value: { acl: [owned] } });
+      expect(await client.getACL("/ours/empty")).toMatchObject({ ok: true, value: { acl: OPEN_ACL } });
+      // The session ends here: its ephemeral nodes of both times go.
+      await client.close();
+    });
+    await withClient(again, undefined, async (client) => {
+      for (const root of ["/ours", "/theirs"]) expect((await client.exists(`${root}/ephemeral`)).ok).toBe(false);
+    });
+    await again.stop();
+    await apache.stop();
+    await ours.stop();
+  });
+});
