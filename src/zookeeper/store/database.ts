@@ -120,7 +120,7 @@ export class Database {
   async truncate(zxid: Zxid): Promise<void> {
     await this.#log.close();
     await this.#tasks.settled();
-    await truncateLogs(this.#host.disk, { snapshots: this.#snapshotDirectory, logs: this.#logDirectory }, zxid, this.#options.limits.fieldBytesMax);
+    await truncateLogs(this.#host.disk, { snapshots: this.#snapshotDirectory, logs: this.#logDirectory }, zxid, this.#options.limits.transactionBytesMax);
     this.window.clear();
     this.#log = this.#newLog();
     await this.#load();
@@ -167,7 +167,7 @@ export class Database {
   }
 
   #openLog(name: string, options: { readonly until?: Zxid } = {}): Promise<LogFileReader> {
-    return LogFileReader.open(this.#host.disk, `${this.#logDirectory}/${name}`, { payloadBytesMax: this.#options.limits.fieldBytesMax, ...options });
+    return LogFileReader.open(this.#host.disk, `${this.#logDirectory}/${name}`, { payloadBytesMax: this.#options.limits.transactionBytesMax, ...options });
   }
 
   async #logFilesFrom(from: Zxid): Promise<readonly NumberedFile[]> {
@@ -255,7 +255,7 @@ export class Database {
       const last = index === files.length - 1;
       if (end === undefined || end.kind === "end") continue;
       if (end.kind === "cut" && !last) cut = true;
-      else await repairLog(this.#host, `${this.#logDirectory}/${name}`, { validBytes: reader.position, last, what: end.what, entryBytesMax: this.#options.limits.fieldBytesMax });
+      else await repairLog(this.#host, `${this.#logDirectory}/${name}`, { validBytes: reader.position, last, what: end.what, entryBytesMax: this.#options.limits.transactionBytesMax });
     }
     this.#host.log.info("loaded the database", { snapshot: `0x${toHex(from)}`, replayed, zxid: `0x${toHex(this.#tree.lastZxid)}` });
   }

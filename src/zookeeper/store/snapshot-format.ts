@@ -304,7 +304,7 @@ export class TreeReader {
     const name = nameOf(path);
     if (parent === undefined || name === "" || !path.startsWith("/")) this.#problem = `the znode ${JSON.stringify(path)} has no parent`;
     else if (parent.children?.get(name) !== undefined) this.#problem = `the znode ${JSON.stringify(path)} stands there twice`;
-    else tree.attach(parent, name, entry.data, shared, entry.ephemeralOwner, entry);
+    else tree.attach(parent, path, entry.data, shared, entry.ephemeralOwner, entry);
   }
 
   /** Siblings follow one another. */

@@ -155,6 +155,31 @@ describe("a tree as bytes", () => {
     );
   });
 
+  test("a directory that is split while it is written comes back too", () => {
+    const tree = newTree();
+    const log: Transaction[] = [];
+    const header = (id: number) => ({ clientId: must(SESSIONS[0], "session"), cxid: 0, zxid: zxid(id), time: id });
+    const apply = (body: Parameters<typeof encodeTransaction>[1]): void => {
+      const txn = encodeTransaction(header(log.length + 1), body);
+      log.push(txn);
+      applyTransaction(tree, txn);
+    };
+    const create = (name: string, ephemeral = false) => apply({ type: OpCode.create, record: { path: `/${name}`, data: null, acl: null, ephemeral, parentCVersion: -1 } });
+    for (let n = 0; n < 32_000; n++) create(`n${n}`, n % 10 === 0);
+    const writer = new TreeWriter(tree);
+    let turn = 0;
+    const bytes = serialize(writer, 50_000, () => {
+      for (let n = 0; n < 60; n++) create(`late${turn}-${n}`);
+      for (let n = 0; n < 20; n++) apply({ type: OpCode.delete, record: { path: `/n${(turn * 20 + n) * 37 + 1}` } });
+      turn += 1;
+      if (turn === 30) apply({ type: OpCode.closeSession, record: {} });
+    });
+    expect(tree.root.childCount).toBeGreaterThan(32_768 - 3200);
+    const again = deserialize(bytes, writer.zxid, 100_000);
+    for (const txn of log) if (txn.header.zxid > writer.zxid) applyTransaction(again, txn);
+    expect(dump(again)).toEqual(dump(tree));
+  });
+
   test("the bytes after a tree are left for others", () => {
     const bytes = Buffer.concat([serialize(new TreeWriter(newTree()), 1000), Buffer.from("BenWasHere")]);
     const reader = new TreeReader(newTree(), 1000);

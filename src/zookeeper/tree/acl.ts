@@ -41,8 +41,22 @@ function matchesAny(policy: AclPolicy, wanted: Id, held: readonly Id[]): boolean
   return provider !== undefined && id !== null && held.some((own) => own.scheme === wanted.scheme && own.id !== null && provider.matches(own.id, id));
 }
 
+/**
+ * What `auth` may expand to in one request: without a bound a small multi of a connection that holds many ids
+ * would become a transaction of gigabytes.
+ */
+export class AclExpansion {
+  #charsLeft = 128 * 1024;
+
+  /** False where there is no room. */
+  take(id: Id): boolean {
+    this.#charsLeft -= (id.scheme?.length ?? 0) + (id.id?.length ?? 0) + 1;
+    return this.#charsLeft >= 0;
+  }
+}
+
 /** The ACL as it is stored: duplicates dropped, `auth` replaced by the ids held; or why it may not be stored. */
-export function fixAcl(policy: AclPolicy, held: readonly Id[], asked: readonly AclEntry[]): readonly AclEntry[] | ErrorCode {
+export function fixAcl(policy: AclPolicy, held: readonly Id[], asked: readonly AclEntry[], expansion: AclExpansion): readonly AclEntry[] | ErrorCode {
   const fixed: AclEntry[] = [];
   for (const entry of dropDuplicates(asked)) {
     const { scheme, id } = entry.id;
@@ -50,7 +64,7 @@ export function fixAcl(policy: AclPolicy, held: readonly Id[], asked: readonly A
     if (isWorld(entry.id)) fixed.push(entry);
     else if (scheme === "auth") {
       const own = held.filter((candidate) => candidate.scheme !== null && policy.providers.get(candidate.scheme)?.authenticated === true);
-      if (own.length === 0) return ErrorCode.invalidACL;
+      if (own.length === 0 || !own.every((heldId) => expansion.take(heldId))) return ErrorCode.invalidACL;
       for (const heldId of own) fixed.push({ perms: entry.perms, id: heldId });
     } else {
       if (id === null || policy.providers.get(scheme)?.accepts(id) !== true) return ErrorCode.invalidACL;

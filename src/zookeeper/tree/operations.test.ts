@@ -408,6 +408,15 @@ describe("ACLs", () => {
     expect(member.set("/a", "x").err).toBe(ErrorCode.ok);
   });
 
+  test("`auth` expands to so much in a request and no further", () => {
+    const auth: AclEntry[] = [{ perms: Perms.all, id: { scheme: "auth", id: "" } }];
+    for (let n = 0; n < 10; n++) member.ids.push({ scheme: "digest", id: `${n}:${"x".repeat(10_000)}` });
+    const create = (path: string): MultiOp => ({ type: OpCode.create, record: { path, data: null, acl: auth, flags: 0 } });
+    expect(member.multi([create("/a")]).err).toBe(ErrorCode.ok);
+    expect(member.multi([create("/b"), create("/c")]).err).toBe(ErrorCode.invalidACL);
+    expect(member.create("/d", { acl: auth }).err).toBe(ErrorCode.ok);
+  });
+
   test("who may read but not administer sees no digest", () => {
     member.ids.push(alice);
     member.create("/a", { acl: [{ perms: Perms.all, id: alice }, { perms: Perms.read, id: { scheme: "world", id: "anyone" } }] });

@@ -10,6 +10,7 @@ import { decodeMulti, decodeMultiRead, writeMultiResults, type MultiOp, type Mul
 import { OpCode } from "../protocol/op-codes.ts";
 import * as records from "../protocol/records.ts";
 import { encodeTransaction, type SubTxnType, type Transaction, type TxnBody } from "../protocol/transactions.ts";
+import { AclExpansion } from "./acl.ts";
 import type { Applied } from "./apply.ts";
 import * as prepare from "./prepare.ts";
 import type { Origin, PrepareContext, PrepareEnvironment } from "./prepare.ts";
@@ -193,7 +194,7 @@ export function prepareRequest(environment: PrepareEnvironment, request: WriteRe
   const operation = writeOperation(request.type);
   const reader = new Reader(request.body);
   const decoded = operation.decode(reader);
-  const prepared = reader.bad ? ErrorCode.marshallingError : operation.prepare({ environment, origin: request, zxid }, decoded);
+  const prepared = reader.bad ? ErrorCode.marshallingError : operation.prepare({ environment, origin: request, zxid, expansion: new AclExpansion() }, decoded);
   const body: TxnBody = typeof prepared === "number" ? { type: OpCode.error, record: { err: prepared } } : prepared;
   return encodeTransaction({ clientId: request.sessionId, cxid: request.cxid, zxid, time: wallMs }, body);
 }

@@ -3,7 +3,7 @@ import type { SessionId, Zxid } from "../protocol/ids.ts";
 import { CreateFlag, OpCode, Perms } from "../protocol/op-codes.ts";
 import type { CheckVersionRequest, CreateRequest, DeleteRequest, Id, ReconfigRequest, SetACLRequest, SetDataRequest } from "../protocol/records.ts";
 import type { TxnBody } from "../protocol/transactions.ts";
-import { fixAcl, permits, type AclPolicy } from "./acl.ts";
+import { fixAcl, permits, type AclExpansion, type AclPolicy } from "./acl.ts";
 import { CONTAINER_OWNER, NO_OWNER, ownershipOf, TTL_MS_MAX, ttlOwner, type OwnerOptions } from "./owner.ts";
 import { CONFIG_PATH, isReservedPath, isValidPath, parentPath, sequenceSuffix } from "./paths.ts";
 import type { PreparedNode, PreparedState } from "./prepared.ts";
@@ -45,6 +45,7 @@ export interface PrepareContext {
   readonly environment: PrepareEnvironment;
   readonly origin: Origin;
   readonly zxid: Zxid;
+  readonly expansion: AclExpansion;
 }
 
 type Prepared<T extends TxnBody["type"]> = TxnBody<T> | ErrorCode;
@@ -81,7 +82,7 @@ export function prepareCreate(context: PrepareContext, type: CreateOp, request: 
   const session = mode.ephemeral ? sessions.checkGlobal(origin.sessionId, origin.owner) : sessions.check(origin.sessionId, origin.owner);
   if (session !== ErrorCode.ok) return session;
   if (!hasSlashAndNoNul(request.path)) return ErrorCode.badArguments;
-  const acl = fixAcl(policy, origin.ids, request.acl);
+  const acl = fixAcl(policy, origin.ids, request.acl, context.expansion);
   if (typeof acl === "number") return acl;
   const parent = state.find(parentPath(request.path));
   if (parent === undefined) return ErrorCode.noNode;
@@ -166,7 +167,7 @@ export function prepareSetAcl(context: PrepareContext, request: SetACLRequest): 
   const session = sessions.check(origin.sessionId, origin.owner);
   if (session !== ErrorCode.ok) return session;
   if (!isValidPath(request.path)) return ErrorCode.badArguments;
-  const acl = fixAcl(policy, origin.ids, request.acl);
+  const acl = fixAcl(policy, origin.ids, request.acl, context.expansion);
   if (typeof acl === "number") return acl;
   const node = state.find(request.path);
   if (node === undefined) return ErrorCode.noNode;

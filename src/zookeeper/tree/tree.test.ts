@@ -5,6 +5,7 @@ import { ownershipOf, ttlMsOf, ttlOwner } from "./owner.ts";
 import { isValidPath, parentPath, sequenceSuffix } from "./paths.ts";
 import { formatQuota, parseQuota } from "./quota.ts";
 import { zxid } from "../protocol/ids.ts";
+import { DataTree } from "./tree.ts";
 
 describe("paths", () => {
   test.each(["/", "/a", "/a/b", "/a.b", "/..a", "/a..", "/...", "/a b", "/é/日本", "/a/.b", "/\uffef"])("%j is valid", (path) => {
@@ -73,6 +74,17 @@ test("rows of the stat table are used again, over pages", () => {
   const read = (row: number) => [table.czxid(row), table.mzxid(row), table.pzxid(row), table.ctime(row), table.mtime(row), table.version(row), table.cversion(row), table.aversion(row)];
   for (const row of [0, 4095, 4096, 9999]) expect(read(rows[row] ?? -1)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((offset) => row + offset));
   expect(read(5000).slice(0, 5)).toEqual([0, 1, 2, 3, 4].map((offset) => 2 ** 40 + offset));
+});
+
+test("a huge directory is split, and finds, lists and forgets its names all the same", () => {
+  const tree = new DataTree({ extendedTypes: false, emulate353Ttl: false }, { watchEvent: () => undefined, quotaExceeded: () => undefined });
+  const paths = Array.from({ length: 40_000 }, (_, n) => `/n${n}`);
+  for (const [n, path] of paths.entries()) tree.create({ path, data: null, acl: null, owner: 0n, parentCVersion: -1 }, zxid(n + 1), 0);
+  expect(tree.root.childCount).toBe(40_001);
+  expect(new Set(tree.childrenOf(tree.root))).toEqual(new Set(["zookeeper", ...paths.map((path) => path.slice(1))]));
+  expect(paths.every((path) => tree.find(path)?.name === path.slice(1))).toBe(true);
+  for (const path of paths) tree.delete(path, zxid(50_000));
+  expect([tree.root.childCount, tree.nodeCount, tree.find("/n7")]).toEqual([1, 5, undefined]);
 });
 
 test("packed names equal the given ones", () => {

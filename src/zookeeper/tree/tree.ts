@@ -7,7 +7,7 @@ import { READ_ONLY_ACL } from "./acl.ts";
 import { NameMap } from "./name-map.ts";
 import { packData, packName, StatTable, unpackData, Znode, type StatNumbers } from "./nodes.ts";
 import { NO_OWNER, ownershipOf, sessionOf, ttlMsOf, type OwnerOptions } from "./owner.ts";
-import { childPath, CONFIG_PATH, nameOf, parentPath, QUOTA_PATH, ROOT_PATH, SYSTEM_PATH } from "./paths.ts";
+import { CONFIG_PATH, nameOf, parentPath, QUOTA_PATH, ROOT_PATH, SYSTEM_PATH } from "./paths.ts";
 import { formatQuota, LIMITS_NAME, limitsPath, parseQuota, QuotaPaths, quotaTarget, STATS_NAME, statsPath, type QuotaNumbers } from "./quota.ts";
 import { Watches, type WatcherId, type WatchEvent } from "./watches.ts";
 
@@ -71,7 +71,7 @@ export class DataTree {
     this.#listener = listener;
     this.watches = new Watches((watcher, event) => this.#listener.watchEvent(watcher, event));
     this.root = new Znode(undefined, "", "", OPEN, NO_OWNER, this.stats.allocate(ZERO_NUMBERS));
-    this.addSystemNodes();
+    this.#addSystemNodes();
   }
 
   /** As four-letter words count: the root stands under two names. */
@@ -165,8 +165,7 @@ export class DataTree {
       if (stats.czxid(existing.row) === zxid) this.#replaceAcl(existing, node.acl);
       return ErrorCode.nodeExists;
     }
-    const child = this.attach(parent, name, node.data, this.acls.intern(node.acl), node.owner, { czxid: zxid, mzxid: zxid, pzxid: zxid, ctime: time, mtime: time, version: 0, cversion: 0, aversion: 0 });
-    this.#pathChars += node.path.length;
+    const child = this.attach(parent, node.path, node.data, this.acls.intern(node.acl), node.owner, { czxid: zxid, mzxid: zxid, pzxid: zxid, ctime: time, mtime: time, version: 0, cversion: 0, aversion: 0 });
     this.#accountForCreation(node.path, parentName, name, child);
     this.watches.created(node.path, zxid, child.acl.entries, parent.acl.entries);
     return child;
@@ -222,7 +221,7 @@ export class DataTree {
 
   /** The ensemble's configuration, put in its znode without a transaction. Source: ZKDatabase.initConfigInZKDatabase. */
   setConfig(config: Buffer, version: Zxid, wallMs: number): void {
-    this.addSystemNodes();
+    this.#addSystemNodes();
     this.setData(CONFIG_PATH, config, -1, version, wallMs);
   }
 
@@ -238,19 +237,20 @@ export class DataTree {
     return expired;
   }
 
-  /** Makes what every tree has and a loaded one may lack. */
-  addSystemNodes(): void {
+  /** What every tree has; one that was loaded from a snapshot of 3.4 lacks the configuration. */
+  #addSystemNodes(): void {
     const system = this.#ensure(this.root, SYSTEM_PATH, OPEN.entries, 0);
     this.#ensure(system, QUOTA_PATH, OPEN.entries, 0);
     this.#ensure(system, CONFIG_PATH, READ_ONLY_ACL, -1);
   }
 
   /** Puts a znode in its place, with its bookkeeping by owner: for `create`, and for the loading of snapshots. */
-  attach(parent: Znode, name: string, data: Buffer | null, acl: Acl, owner: bigint, numbers: StatNumbers): Znode {
+  attach(parent: Znode, path: string, data: Buffer | null, acl: Acl, owner: bigint, numbers: StatNumbers): Znode {
     const ownership = ownershipOf(owner, this.options);
-    const node = new Znode(parent, packName(name), packData(data), acl, owner, this.stats.allocate(numbers));
+    const node = new Znode(parent, packName(nameOf(path)), packData(data), acl, owner, this.stats.allocate(numbers));
     (parent.children ??= new NameMap()).add(node.name, node);
     this.#descendants += 1;
+    this.#pathChars += path.length;
     this.#dataBytes += node.data?.length ?? 0;
     if (ownership === "container") this.containers.add(node);
     else if (ownership === "ttl") this.ttls.add(node);
@@ -258,16 +258,14 @@ export class DataTree {
     return node;
   }
 
-  /** After the znodes of a snapshot are in: quotas, sizes, system nodes. */
+  /** After the znodes of a snapshot are in: quotas, whose usage is counted anew. */
   finishLoading(lastZxid: Zxid): void {
     this.lastZxid = lastZxid;
-    this.addSystemNodes();
-    this.#pathChars = 0;
+    const quotas = this.find(QUOTA_PATH);
+    if (quotas === undefined) return;
     const limited: string[] = [];
-    this.#visit(this.root, ROOT_PATH, (node, path) => {
-      if (node === this.root) return;
-      this.#pathChars += path.length;
-      const target = node.name === LIMITS_NAME ? quotaTarget(parentPath(path)) : undefined;
+    this.#visit(quotas, (node) => {
+      const target = node.name === LIMITS_NAME ? quotaTarget(parentPath(this.pathOf(node))) : undefined;
       if (target !== undefined) limited.push(target);
     });
     for (const path of limited) {
@@ -291,8 +289,7 @@ export class DataTree {
   #ensure(parent: Znode, path: string, acl: readonly AclEntry[], aversion: number): Znode {
     const known = this.find(path);
     if (known !== undefined) return known;
-    this.#pathChars += path.length;
-    return this.attach(parent, nameOf(path), Buffer.alloc(0), this.acls.intern(acl), NO_OWNER, { ...ZERO_NUMBERS, aversion });
+    return this.attach(parent, path, Buffer.alloc(0), this.acls.intern(acl), NO_OWNER, { ...ZERO_NUMBERS, aversion });
   }
 
   #own(session: SessionId, node: Znode): void {
@@ -378,21 +375,18 @@ export class DataTree {
   #usage(top: Znode): QuotaNumbers {
     let count = 0;
     let bytes = 0;
-    this.#visit(top, ROOT_PATH, (node) => {
+    this.#visit(top, (node) => {
       count += 1;
       bytes += node.data?.length ?? 0;
     });
     return { count, bytes };
   }
 
-  /** Parents before children; `path` is that of `top`. */
-  #visit(top: Znode, path: string, visitor: (node: Znode, path: string) => void): void {
-    const waiting: [Znode, string][] = [[top, path]];
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const [node, at] = next;
-      visitor(node, at);
-      for (const child of node.children?.values() ?? []) waiting.push([child, childPath(at, child.name)]);
+  #visit(top: Znode, visitor: (node: Znode) => void): void {
+    const waiting = [top];
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      visitor(node);
+      for (const child of node.children?.values() ?? []) waiting.push(child);
     }
   }
 }
-
