@@ -233,20 +233,27 @@ export class Database {
       await this.takeSnapshot();
       return;
     }
-    await this.#replay(logs, snapshot !== undefined && snapshot.skipped > 0);
+    await this.#replay(logs, snapshot?.damaged ?? []);
   }
 
-  /** `incomplete`: something that should be there could not be read, so that a gap is a loss. */
-  async #replay(logs: readonly NumberedFile[], incomplete: boolean): Promise<void> {
+  /**
+   * Where snapshots are damaged the log has to stand in for them: without a gap, and through the very transactions
+   * they were taken at. Otherwise they came from a leader whose history is not the log's.
+   */
+  async #replay(logs: readonly NumberedFile[], damagedSnapshots: readonly Zxid[]): Promise<void> {
     const from = this.#tree.lastZxid;
     const files = filesFrom(logs, (from + 1) as Zxid);
-    let cut = incomplete;
+    const missing = new Set(damagedSnapshots);
+    let cut = missing.size > 0;
     let replayed = 0;
     for (const [index, { name }] of files.entries()) {
       const reader = await this.#openLog(name);
       try {
         for (let batch = await reader.next(); batch !== undefined; batch = await reader.next()) {
-          for (const transaction of batch) if (this.#replayOne(transaction, name, cut)) replayed += 1;
+          for (const transaction of batch) {
+            missing.delete(transaction.header.zxid);
+            if (this.#replayOne(transaction, name, cut)) replayed += 1;
+          }
         }
       } finally {
         await reader.close();
@@ -257,6 +264,7 @@ export class Database {
       if (end.kind === "cut" && !last) cut = true;
       else await repairLog(this.#host, `${this.#logDirectory}/${name}`, { validBytes: reader.position, last, what: end.what, entryBytesMax: this.#options.limits.transactionBytesMax });
     }
+    for (const zxid of missing) throw new OperationalError("ZK_LOG", `${this.#snapshotDirectory}/snapshot.${toHex(zxid)} is damaged, and the log does not lead there: take this member's data from the others`);
     this.#host.log.info("loaded the database", { snapshot: `0x${toHex(from)}`, replayed, zxid: `0x${toHex(this.#tree.lastZxid)}` });
   }
 

@@ -33,8 +33,8 @@ const CANDIDATES_MAX = 100;
 export interface LoadedSnapshot {
   readonly tree: DataTree;
   readonly zxid: Zxid;
-  /** Newer ones that could not be read. */
-  readonly skipped: number;
+  /** Newer ones that look complete but could not be read. */
+  readonly damaged: readonly Zxid[];
 }
 
 /**
@@ -48,11 +48,11 @@ export async function loadNewestSnapshot(host: Host, directory: string, options:
     if (await isComplete(host.disk, `${directory}/${file.name}`)) candidates.push(file);
     else host.log.warn("a snapshot was not written to its end, an older one is taken", { path: `${directory}/${file.name}` });
   }
-  for (const [skipped, { name, zxid }] of candidates.entries()) {
+  for (const [index, { name, zxid }] of candidates.entries()) {
     const path = `${directory}/${name}`;
     const tree = options.newTree();
     const problem = await load(host, path, tree, zxid, options.fieldBytesMax);
-    if (problem === undefined) return { tree, zxid, skipped };
+    if (problem === undefined) return { tree, zxid, damaged: candidates.slice(0, index).map((file) => file.zxid) };
     host.log.error("a snapshot is damaged, an older one is tried", { path, problem });
   }
   if (candidates.length === 0) return undefined;

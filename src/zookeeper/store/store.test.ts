@@ -327,6 +327,23 @@ describe("a database", () => {
     await expect(settle(open())).rejects.toMatchObject({ code: "ZK_SNAPSHOT" });
   });
 
+  test("does not fall back past a snapshot that came from a leader", async () => {
+    const database = await settle(open());
+    await write(database, 10);
+    // The leader's history has no 9 and 10, but an epoch of its own that begins after 8.
+    const other = workload.at(zxid(8));
+    other.lastZxid = makeZxid(1, 0);
+    database.adopt(other);
+    await settle(database.takeSnapshot());
+    const next = encodeTransaction({ clientId: sessionId(1n), cxid: 1, zxid: makeZxid(1, 1), time: 1 }, { type: OpCode.createSession, record: { timeOut: 5000 } });
+    database.append(next);
+    database.apply(next);
+    await settle(database.close());
+    expect(dump((await settle(open())).tree)).toEqual(dump(other));
+    await settle(damage("/data/zk/version-2/snapshot.100000000", 60));
+    await expect(settle(open())).rejects.toMatchObject({ code: "ZK_LOG", message: expect.stringContaining("snapshot.100000000") as unknown });
+  });
+
   test("refuses a log without a snapshot, unless told to trust it", async () => {
     const database = await settle(open());
     await write(database, 10);
