@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Host } from "../../host/host.ts";
 import { World } from "../../host/sim/world.ts";
-import { must } from "../../lib/assert.ts";
+import { assert, must } from "../../lib/assert.ts";
 import { OperationalError } from "../../lib/error.ts";
 import type { Api } from "../protocol/api.ts";
 import { createPersistentPaths, createWithParents, registerBroker } from "../znodes/operations.ts";
@@ -82,7 +82,7 @@ class ScriptedLink implements BrokerLink {
   }
 
   send<A extends Api>(api: A, version: number, body: unknown): Promise<never> {
-    expect(this.underWay++).toBe(0);
+    assert(this.underWay++ === 0, "one request at a time");
     this.calls.push({ api: api.name, version, atMs: this.#world.nowMs, body });
     return new Promise((resolve, reject) => {
       this.#host.timers.after(5, () => {
@@ -149,7 +149,7 @@ class Stage {
   async elected(): Promise<this> {
     this.controller.start();
     await this.world.run({ forMs: 200 });
-    expect(this.controller.active).toBe(true);
+    assert(this.controller.active, "elected");
     return this;
   }
 }
@@ -159,7 +159,7 @@ describe("the controller's driver", () => {
     const stage = await new Stage().elected();
     stage.createTopic("orders", [1]);
     await stage.world.run({ forMs: 200 });
-    expect(stage.controller).toMatchObject({ active: true, controllerId: 1, epoch: 1 });
+    expect(stage.controller).toMatchObject({ active: true, controllerId: 1, epoch: 1, topics: new Set(["orders"]) });
     expect(stage.links[0]?.calls.map(({ api, version }) => `${api} ${version}`)).toEqual(["UpdateMetadata 6", "LeaderAndIsr 4", "UpdateMetadata 6"]);
     await stage.controller.close();
   });

@@ -57,6 +57,11 @@ export class Controller {
     return this.#state.context.epoch;
   }
 
+  /** Every topic that the controller knows of, those that are being deleted among them; none where this broker is not the controller. */
+  get topics(): ReadonlySet<string> {
+    return new Set(this.#state.context.topics.keys());
+  }
+
   start(): void {
     this.#unlisten = this.#options.zookeeper.listen({
       watch: (fired) => {

@@ -18,15 +18,17 @@ const duringDelete = -2;
 /**
  * Gathers what one step of the controller has to tell the brokers, one request of a kind for each. LeaderAndIsr of a
  * partition implies UpdateMetadata of it to all live brokers. `send` emits LeaderAndIsr, then UpdateMetadata, then
- * StopReplica. Source: ControllerChannelManager.scala, ControllerBrokerRequestBatch.
+ * StopReplica; the first two tell of partitions as they are then. Source: ControllerChannelManager.scala,
+ * ControllerBrokerRequestBatch.
  */
 export class RequestBatch {
   readonly #config: { readonly brokerId: number; readonly interBrokerListener: string };
   readonly #context: ControllerContext;
   readonly #effects: ControllerEffect[];
-  readonly #leaderAndIsr = new Map<number, Map<Partition, LeaderAndIsrPartition>>();
+  /** By broker and partition: whether the replica is new. */
+  readonly #leaderAndIsr = new Map<number, Map<Partition, boolean>>();
   readonly #metadataBrokers = new Set<number>();
-  readonly #metadata = new Map<Partition, MetadataPartition>();
+  readonly #metadata = new Set<Partition>();
   readonly #stopReplica = new Map<number, Map<Partition, StopPartition>>();
 
   constructor(config: { readonly brokerId: number; readonly interBrokerListener: string }, context: ControllerContext, effects: ControllerEffect[]) {
@@ -41,22 +43,10 @@ export class RequestBatch {
 
   /** `isNew` lets a broker put the replica on any of its log directories. */
   addLeaderAndIsr(brokers: readonly number[], partition: Partition, isNew: boolean): void {
-    const leadership = must(partition.leadership, "leadership of a partition to tell of");
     for (const broker of brokers) {
       if (broker < 0) continue;
-      const states = entryOf(this.#leaderAndIsr, broker);
-      states.set(partition, {
-        partitionIndex: partition.index,
-        controllerEpoch: leadership.controllerEpoch,
-        leader: leadership.leader,
-        leaderEpoch: leadership.leaderEpoch,
-        isr: ids(leadership.isr),
-        zkVersion: leadership.zkVersion,
-        replicas: ids(partition.assignment.replicas),
-        addingReplicas: ids(partition.assignment.adding),
-        removingReplicas: ids(partition.assignment.removing),
-        isNew: isNew || states.get(partition)?.isNew === true,
-      });
+      const partitions = entryOf(this.#leaderAndIsr, broker);
+      partitions.set(partition, isNew || partitions.get(partition) === true);
     }
     this.addUpdateMetadata(this.#context.brokers.keys(), [partition]);
   }
@@ -64,21 +54,7 @@ export class RequestBatch {
   /** No partitions: the live brokers only. Partitions without a leadership are left out. */
   addUpdateMetadata(brokers: Iterable<number>, partitions: readonly Partition[]): void {
     for (const broker of brokers) if (broker >= 0) this.#metadataBrokers.add(broker);
-    for (const partition of partitions) {
-      const { leadership } = partition;
-      if (leadership === undefined) continue;
-      const deleting = this.#context.deletionQueued.has(partition.topic);
-      this.#metadata.set(partition, {
-        partitionIndex: partition.index,
-        controllerEpoch: leadership.controllerEpoch,
-        leader: deleting ? duringDelete : leadership.leader,
-        leaderEpoch: deleting ? 0 : leadership.leaderEpoch,
-        isr: ids(leadership.isr),
-        zkVersion: deleting ? 0 : leadership.zkVersion,
-        replicas: ids(partition.assignment.replicas),
-        offlineReplicas: ids(partition.assignment.replicas.filter((replica) => !this.#context.isOnline(partition, replica))),
-      });
-    }
+    for (const partition of partitions) this.#metadata.add(partition);
   }
 
   addStopReplica(broker: number, partition: Partition, deletePartition: boolean): void {
@@ -101,9 +77,9 @@ export class RequestBatch {
   /** Brokers that have gone meanwhile get nothing. */
   send(): void {
     const { brokers } = this.#context;
-    for (const [broker, states] of this.#leaderAndIsr) if (brokers.has(broker)) this.#sendLeaderAndIsr(broker, states);
-    const metadata = byTopic(this.#metadata);
+    this.#sendLeaderAndIsr();
     const liveBrokers = this.#liveBrokers();
+    const metadata = byTopic(this.#metadata, (partition) => this.#metadataOf(partition));
     for (const broker of this.#metadataBrokers) {
       if (!brokers.has(broker)) continue;
       const body = { ...this.#header(broker), ungroupedPartitionStates: [], topicStates: metadata, liveBrokers };
@@ -111,21 +87,51 @@ export class RequestBatch {
     }
     for (const [broker, states] of this.#stopReplica) {
       if (!brokers.has(broker)) continue;
-      const body = { ...this.#header(broker), deletePartitions: false, ungroupedPartitions: [], topics: [], topicStates: byTopic(states) };
+      const body = { ...this.#header(broker), deletePartitions: false, ungroupedPartitions: [], topics: [], topicStates: byTopic(states.keys(), (partition) => states.get(partition)) };
       this.#effects.push({ kind: "send", brokerId: broker, request: { api: "stopReplica", body } });
     }
     this.clear();
   }
 
-  #sendLeaderAndIsr(broker: number, states: ReadonlyMap<Partition, LeaderAndIsrPartition>): void {
-    const leaders = new Set<number>();
-    for (const state of states.values()) leaders.add(state.leader);
-    const liveLeaders = [...this.#context.brokers.values()].flatMap((live) => {
-      const endpoint = leaders.has(live.id) ? live.endpoints.find(({ listenerName }) => listenerName === this.#config.interBrokerListener) : undefined;
-      return endpoint === undefined ? [] : [{ brokerId: live.id, hostName: endpoint.host, port: endpoint.port }];
-    });
-    const body = { ...this.#header(broker), ungroupedPartitionStates: [], topicStates: byTopic(states), liveLeaders };
-    this.#effects.push({ kind: "send", brokerId: broker, request: { api: "leaderAndIsr", body } });
+  #sendLeaderAndIsr(): void {
+    const { brokers } = this.#context;
+    // A partition looks the same to all its replicas, but for the new ones.
+    const old = new Map<Partition, LeaderAndIsrPartition>();
+    const fresh = new Map<Partition, LeaderAndIsrPartition>();
+    for (const [broker, partitions] of this.#leaderAndIsr) {
+      if (!brokers.has(broker)) continue;
+      const leaders = new Set<number>();
+      const topicStates = byTopic(partitions.keys(), (partition) => {
+        const isNew = partitions.get(partition) === true;
+        const states = isNew ? fresh : old;
+        const state = states.get(partition) ?? leaderAndIsrOf(partition, isNew);
+        states.set(partition, state);
+        leaders.add(state.leader);
+        return state;
+      });
+      const liveLeaders = [...brokers.values()].flatMap((live) => {
+        const endpoint = leaders.has(live.id) ? live.endpoints.find(({ listenerName }) => listenerName === this.#config.interBrokerListener) : undefined;
+        return endpoint === undefined ? [] : [{ brokerId: live.id, hostName: endpoint.host, port: endpoint.port }];
+      });
+      const body = { ...this.#header(broker), ungroupedPartitionStates: [], topicStates, liveLeaders };
+      this.#effects.push({ kind: "send", brokerId: broker, request: { api: "leaderAndIsr", body } });
+    }
+  }
+
+  #metadataOf(partition: Partition): MetadataPartition | undefined {
+    const { leadership } = partition;
+    if (leadership === undefined) return undefined;
+    const deleting = this.#context.deletionQueued.has(partition.topic);
+    return {
+      partitionIndex: partition.index,
+      controllerEpoch: leadership.controllerEpoch,
+      leader: deleting ? duringDelete : leadership.leader,
+      leaderEpoch: deleting ? 0 : leadership.leaderEpoch,
+      isr: ids(leadership.isr),
+      zkVersion: deleting ? 0 : leadership.zkVersion,
+      replicas: ids(partition.assignment.replicas),
+      offlineReplicas: ids(partition.assignment.replicas.filter((replica) => !this.#context.isOnline(partition, replica))),
+    };
   }
 
   #header(broker: number): { controllerId: number; controllerEpoch: number; brokerEpoch: number } {
@@ -158,9 +164,27 @@ function entryOf<V>(map: Map<number, Map<Partition, V>>, broker: number): Map<Pa
   return entry;
 }
 
-function byTopic<V>(states: ReadonlyMap<Partition, V>): { topicName: string; partitionStates: V[] }[] {
+function leaderAndIsrOf(partition: Partition, isNew: boolean): LeaderAndIsrPartition {
+  const leadership = must(partition.leadership, "leadership of a partition to tell of");
+  return {
+    partitionIndex: partition.index,
+    controllerEpoch: leadership.controllerEpoch,
+    leader: leadership.leader,
+    leaderEpoch: leadership.leaderEpoch,
+    isr: ids(leadership.isr),
+    zkVersion: leadership.zkVersion,
+    replicas: ids(partition.assignment.replicas),
+    addingReplicas: ids(partition.assignment.adding),
+    removingReplicas: ids(partition.assignment.removing),
+    isNew,
+  };
+}
+
+function byTopic<V>(partitions: Iterable<Partition>, stateOf: (partition: Partition) => V | undefined): { topicName: string; partitionStates: V[] }[] {
   const topics = new Map<string, { topicName: string; partitionStates: V[] }>();
-  for (const [partition, state] of states) {
+  for (const partition of partitions) {
+    const state = stateOf(partition);
+    if (state === undefined) continue;
     const topic = topics.get(partition.topic) ?? { topicName: partition.topic, partitionStates: [] };
     topics.set(partition.topic, topic);
     topic.partitionStates.push(state);
