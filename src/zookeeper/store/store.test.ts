@@ -1,100 +1,19 @@
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { dump, newTree, SESSIONS, Workload } from "../../../test/support/zookeeper-tree.ts";
 import type { SimNode } from "../../host/sim/node.ts";
 import { World } from "../../host/sim/world.ts";
 import { must } from "../../lib/assert.ts";
-import { Prng } from "../../lib/prng.ts";
 import { juteLimits } from "../jute/limits.ts";
-import { ErrorCode } from "../protocol/errors.ts";
-import { makeZxid, sessionId, zxid, type SessionId, type Zxid } from "../protocol/ids.ts";
+import { makeZxid, sessionId, zxid, type Zxid } from "../protocol/ids.ts";
 import { OpCode } from "../protocol/op-codes.ts";
-import * as records from "../protocol/records.ts";
 import { encodeTransaction, type Transaction } from "../protocol/transactions.ts";
-import { BUILT_IN_PROVIDERS, OPEN_ACL } from "../tree/acl.ts";
+import { OPEN_ACL } from "../tree/acl.ts";
 import { applyTransaction } from "../tree/apply.ts";
-import { prepareRequest } from "../tree/operations.ts";
-import { PreparedState } from "../tree/prepared.ts";
-import { DataTree } from "../tree/tree.ts";
+import type { DataTree } from "../tree/tree.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { EpochFiles } from "./epochs.ts";
 import { TreeReader, TreeWriter } from "./snapshot-format.ts";
-
-const SESSIONS = [1n, 2n, 3n].map((id) => sessionId(id << 40n));
-
-function newTree(): DataTree {
-  return new DataTree({ extendedTypes: false, emulate353Ttl: false }, { watchEvent: () => undefined, quotaExceeded: () => undefined });
-}
-
-/** All that clients can tell of a tree, and what the next transactions depend on. */
-function dump(tree: DataTree): unknown {
-  const nodes: unknown[] = [];
-  const visit = (path: string): void => {
-    const node = must(tree.find(path), path);
-    nodes.push([path, node.data, node.owner, node.acl.entries, tree.statOf(node), tree.stats.cversion(node.row)]);
-    for (const name of tree.childrenOf(node).toSorted()) visit(path === "/" ? `/${name}` : `${path}/${name}`);
-  };
-  visit("/");
-  const byText = (a: unknown, b: unknown) => String(a).localeCompare(String(b));
-  const ephemerals = tree.ephemeralOwners().map((session) => [session, tree.ephemeralsOf(session).toSorted()]);
-  return { nodes, sessions: [...tree.sessions].toSorted(byText), ephemerals: ephemerals.toSorted(byText), zxid: tree.lastZxid, count: tree.nodeCount, size: tree.approximateDataSize };
-}
-
-/** Draws writes and makes their transactions, as a leader does, from the tree that results. */
-class Workload {
-  readonly tree = newTree();
-  readonly transactions: Transaction[] = [];
-  readonly #state = new PreparedState(this.tree);
-  readonly #prng: Prng;
-  #next: Zxid;
-
-  constructor(seed: number, first = zxid(1)) {
-    this.#prng = new Prng(seed);
-    this.#next = first;
-  }
-
-  run(count: number): this {
-    for (let n = 0; n < count; n++) this.step();
-    return this;
-  }
-
-  /** As the tree was after the transaction. */
-  at(last: Zxid): DataTree {
-    const tree = newTree();
-    for (const txn of this.transactions) if (txn.header.zxid <= last) applyTransaction(tree, txn);
-    return tree;
-  }
-
-  step(): Transaction {
-    const prng = this.#prng;
-    const path = `/${prng.pick(["a", "b", "c"])}${prng.chance(2, 3) ? `/${prng.pick(["x", "y", "z"])}` : ""}${prng.chance(1, 4) ? "/deep" : ""}`;
-    const data = prng.chance(1, 8) ? null : prng.bytes(prng.below(60));
-    const acl = prng.chance(2, 3) ? OPEN_ACL : [{ perms: 31, id: { scheme: "ip", id: `10.0.0.${prng.below(4)}` } }];
-    const session = prng.pick(SESSIONS);
-    const draw = prng.below(20);
-    if (draw < 8) return this.#write(prng.pick([OpCode.create, OpCode.create2, OpCode.createContainer]), records.createRequest.encode({ path, data, acl, flags: prng.pick([0, 0, 1, 2, 3]) }), session);
-    if (draw < 12) return this.#write(OpCode.delete, records.deleteRequest.encode({ path, version: -1 }), session);
-    if (draw < 16) return this.#write(OpCode.setData, records.setDataRequest.encode({ path, data, version: -1 }), session);
-    if (draw < 18) return this.#write(OpCode.setACL, records.setACLRequest.encode({ path, acl, version: -1 }), session);
-    return draw === 18 ? this.#write(OpCode.createSession, Buffer.from("00001000", "hex"), session) : this.#write(OpCode.closeSession, Buffer.alloc(0), session);
-  }
-
-  #write(type: number, body: Buffer, session: SessionId): Transaction {
-    const allow = () => ErrorCode.ok;
-    const environment = {
-      state: this.#state,
-      policy: { skipAcl: true, providers: BUILT_IN_PROVIDERS },
-      sessions: { check: allow, checkGlobal: allow, opening: () => undefined, closing: () => undefined },
-      owners: this.tree.options,
-      reconfigure: () => ErrorCode.reconfigDisabled,
-    };
-    const txn = prepareRequest(environment, { type, cxid: 0, body, sessionId: session, owner: undefined, ids: [] }, this.#next, 1_700_000_000_000 + this.#next);
-    this.#next = zxid(this.#next + 1);
-    applyTransaction(this.tree, txn);
-    this.#state.applied(txn.header.zxid);
-    this.transactions.push(txn);
-    return txn;
-  }
-}
 
 function serialize(writer: TreeWriter, chunkBytes: number, between: () => void = () => undefined): Buffer {
   const chunks: Buffer[] = [];

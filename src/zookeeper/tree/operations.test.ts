@@ -1,159 +1,19 @@
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { ALICE, BOB, dump, Member, multiBody, open, T0 } from "../../../test/support/zookeeper-tree.ts";
 import { Reader } from "../../codec/reader.ts";
-import type { InputOf, Fields } from "../../codec/model.ts";
-import type { Schema } from "../../codec/schema.ts";
 import { Writer } from "../../codec/writer.ts";
 import { ErrorCode } from "../protocol/errors.ts";
-import { sessionId, zxid, type SessionId } from "../protocol/ids.ts";
-import { readMultiResults, writeMulti, type MultiOp } from "../protocol/multi.ts";
-import { CreateFlag, EventType, OpCode, Perms } from "../protocol/op-codes.ts";
+import { sessionId } from "../protocol/ids.ts";
+import { readMultiResults, type MultiOp } from "../protocol/multi.ts";
+import { CreateFlag, OpCode, Perms } from "../protocol/op-codes.ts";
 import * as records from "../protocol/records.ts";
 import type { AclEntry, Id } from "../protocol/records.ts";
-import { decodeTransaction, type Transaction } from "../protocol/transactions.ts";
-import { BUILT_IN_PROVIDERS, digestOf, OPEN_ACL } from "./acl.ts";
-import { applyTransaction, type Applied } from "./apply.ts";
-import { clientOperation, prepareRequest, writeReply } from "./operations.ts";
-import type { PrepareEnvironment } from "./prepare.ts";
-import { PreparedState } from "./prepared.ts";
-import { DataTree } from "./tree.ts";
-import type { WatcherId, WatchEvent } from "./watches.ts";
-
-const ALICE = sessionId(0xa11ce000000000n);
-const BOB = sessionId(0xb0b00000000000n);
-const T0 = 1_700_000_000_000;
-const open = OPEN_ACL;
-
-interface Outcome {
-  readonly err: ErrorCode;
-  readonly txn: Transaction;
-  readonly applied: Applied;
-}
-
-/** A standalone member without network and disk: prepares, applies and answers in one call, or keeps a pipeline of `depth`. */
-class Member {
-  readonly events: { watcher: WatcherId; type: EventType; path: string }[] = [];
-  readonly exceeded: string[] = [];
-  readonly log: Transaction[] = [];
-  readonly sessions = new Set<SessionId>([ALICE, BOB]);
-  readonly tree: DataTree;
-  readonly state: PreparedState;
-  readonly environment: PrepareEnvironment;
-  ids: Id[] = [{ scheme: "ip", id: "127.0.0.1" }];
-  now = T0;
-  #next = 1;
-  #applied = 0;
-
-  constructor(options: { extendedTypes?: boolean; skipAcl?: boolean } = {}) {
-    const owners = { extendedTypes: options.extendedTypes ?? false, emulate353Ttl: false };
-    this.tree = new DataTree(owners, {
-      watchEvent: (watcher: WatcherId, { type, path }: WatchEvent) => this.events.push({ watcher, type, path }),
-      quotaExceeded: (path) => this.exceeded.push(path),
-    });
-    this.state = new PreparedState(this.tree);
-    const check = (session: SessionId) => (this.sessions.has(session) ? ErrorCode.ok : ErrorCode.sessionExpired);
-    this.environment = {
-      state: this.state,
-      policy: { skipAcl: options.skipAcl ?? false, providers: BUILT_IN_PROVIDERS },
-      sessions: { check, checkGlobal: check, opening: (session) => this.sessions.add(session), closing: (session) => this.sessions.delete(session) },
-      owners,
-      reconfigure: () => ErrorCode.reconfigDisabled,
-    };
-  }
-
-  prepare(type: number, body: Buffer, session = ALICE): Transaction {
-    const txn = prepareRequest(this.environment, { type, cxid: 1, body, sessionId: session, owner: undefined, ids: this.ids }, zxid(this.#next++), this.now);
-    this.log.push(txn);
-    return txn;
-  }
-
-  applyNext(): Outcome {
-    const txn = this.log[this.#applied++];
-    if (txn === undefined) throw new Error("nothing is prepared");
-    const applied = applyTransaction(this.tree, txn);
-    this.state.applied(txn.header.zxid);
-    return { err: applied.err, txn, applied };
-  }
-
-  write(type: number, body: Buffer, session = ALICE): Outcome {
-    this.prepare(type, body, session);
-    return this.applyNext();
-  }
-
-  create(path: string, options: { data?: string | null; flags?: number; acl?: readonly AclEntry[]; session?: SessionId; type?: number; ttl?: number } = {}): Outcome {
-    const { data = "", flags = 0, acl = open, session, type = OpCode.create, ttl = -1 } = options;
-    const record = { path, data: data === null ? null : Buffer.from(data), acl, flags, ttl };
-    return this.write(type, type === OpCode.createTTL ? records.createTTLRequest.encode(record) : records.createRequest.encode(record), session);
-  }
-
-  delete(path: string, version = -1, session = ALICE): Outcome {
-    return this.write(OpCode.delete, records.deleteRequest.encode({ path, version }), session);
-  }
-
-  set(path: string, data: string | null, version = -1): Outcome {
-    return this.write(OpCode.setData, records.setDataRequest.encode({ path, data: data === null ? null : Buffer.from(data), version }));
-  }
-
-  setAcl(path: string, acl: readonly AclEntry[], version = -1): Outcome {
-    return this.write(OpCode.setACL, records.setACLRequest.encode({ path, acl, version }));
-  }
-
-  multi(operations: readonly MultiOp[]): Outcome {
-    return this.write(OpCode.multi, multiBody(operations));
-  }
-
-  read<F extends Fields>(type: number, schema: Schema<F>, request: InputOf<F>, watcher: WatcherId = 1): { err: ErrorCode; body: Buffer } {
-    const operation = clientOperation(type);
-    if (operation?.kind !== "read") throw new Error(`${type} is not a read`);
-    const writer = new Writer();
-    const context = { tree: this.tree, policy: this.environment.policy, session: ALICE, ids: this.ids, watcher };
-    const err = operation.serve(context, schema.encode(request), writer);
-    return { err, body: writer.finishBuffer() };
-  }
-
-  exists(path: string, watcher?: WatcherId): ErrorCode {
-    return this.read(OpCode.exists, records.readRequest, { path, watch: watcher !== undefined }, watcher).err;
-  }
-
-  getData(path: string, watcher?: WatcherId): ErrorCode {
-    return this.read(OpCode.getData, records.readRequest, { path, watch: watcher !== undefined }, watcher).err;
-  }
-
-  getChildren(path: string, watcher?: WatcherId): ErrorCode {
-    return this.read(OpCode.getChildren2, records.readRequest, { path, watch: watcher !== undefined }, watcher).err;
-  }
-
-  stat(path: string): records.Stat {
-    const node = this.tree.find(path);
-    if (node === undefined) throw new Error(`no ${path}`);
-    return this.tree.statOf(node);
-  }
-
-  takeEvents(): string[] {
-    return this.events.splice(0).map(({ watcher, type, path }) => `${watcher} ${Object.entries(EventType).find(([, code]) => code === type)?.[0]} ${path}`);
-  }
-}
-
-function multiBody(operations: readonly MultiOp[]): Buffer {
-  const writer = new Writer();
-  writeMulti(writer, operations);
-  return writer.finishBuffer();
-}
-
-/** All that clients and snapshots can tell of a tree. */
-function dump(tree: DataTree): unknown {
-  const nodes: unknown[] = [];
-  const visit = (path: string): void => {
-    const node = tree.find(path);
-    if (node === undefined) return;
-    nodes.push([path, node.data, node.owner, node.acl.entries, tree.statOf(node), tree.stats.cversion(node.row)]);
-    for (const name of tree.childrenOf(node).toSorted()) visit(path === "/" ? `/${name}` : `${path}/${name}`);
-  };
-  visit("/");
-  const byText = (a: unknown, b: unknown) => String(a).localeCompare(String(b));
-  const ephemerals = tree.ephemeralOwners().map((session) => [session, tree.ephemeralsOf(session).toSorted()]);
-  return { nodes, sessions: [...tree.sessions].toSorted(byText), ephemerals: ephemerals.toSorted(byText), zxid: tree.lastZxid, count: tree.nodeCount, size: tree.approximateDataSize, ephemeralCount: tree.ephemeralCount, acls: tree.acls.size };
-}
+import { decodeTransaction } from "../protocol/transactions.ts";
+import { digestOf } from "./acl.ts";
+import { applyTransaction } from "./apply.ts";
+import { clientOperation, writeReply } from "./operations.ts";
+import type { WatcherId } from "./watches.ts";
 
 let member: Member;
 beforeEach(() => {
