@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
+import { must } from "../../lib/assert.ts";
 import { leaderAndIsrRequest } from "../protocol/messages/leader-and-isr.ts";
 import { stopReplicaRequest } from "../protocol/messages/stop-replica.ts";
 import { updateMetadataRequest } from "../protocol/messages/update-metadata.ts";
 import { encodeBrokerRegistration } from "../znodes/broker.ts";
 import { encodePreferredElection } from "../znodes/notifications.ts";
-import { writeConfig } from "../znodes/operations.ts";
+import { createWithParents, writeConfig } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
 import { create, setData, ZkCode } from "../znodes/requests.ts";
 import type { ControlRequest } from "./effects.ts";
@@ -109,6 +110,15 @@ test("a broker's failure elects another leader and shrinks the ISRs; its return 
   expect(errors(cluster)).toEqual([]);
 });
 
+test("brokers hear of a broker that comes or goes without leading anything", () => {
+  const cluster = clusterOf(1, 2);
+  const live = (): number[] | undefined => received(cluster.broker(1), "updateMetadata").at(-1)?.liveBrokers.map(({ id }) => id);
+  expect(live()).toEqual([1, 2]);
+  cluster.stop(2);
+  cluster.settle();
+  expect(live()).toEqual([1]);
+});
+
 test("the last replica in sync stays in the ISR, without a leader, and leads again when it is back", () => {
   const cluster = clusterOf(1, 2);
   cluster.createTopic("orders", [2]);
@@ -136,7 +146,9 @@ test("a replica out of sync leads only where the topic, or the broker's default,
   cluster.settle();
   expect(cluster.partitionState("unclean", 0)).toMatchObject({ leader: 3, isr: [3] });
   expect(cluster.partitionState("kept", 0)).toMatchObject({ leader: -1, isr: [2] });
-  cluster.run(writeConfig({ type: "topics", name: "kept" }, new Map([["unclean.leader.election.enable", "true"]])));
+  cluster.createTopic("other", [2, 3]);
+  cluster.run(createWithParents(paths.partitionState("other", 0), Buffer.from('{"controller_epoch":0,"leader":-1,"version":1,"leader_epoch":3,"isr":[2]}')));
+  for (const name of ["kept", "other"]) cluster.run(writeConfig({ type: "topics", name }, new Map([["unclean.leader.election.enable", "true"]])));
   cluster.controller.events.push({ kind: "uncleanElection", topic: "kept" });
   cluster.settle();
   expect(cluster.partitionState("kept", 0)).toMatchObject({ leader: 3, isr: [3] });
@@ -379,6 +391,35 @@ test("a replica whose broker fails during the deletion is deleted when the broke
   expect(cluster.zk.has(paths.topic("orders"))).toBe(false);
 });
 
+test("a replica that can't delete its log holds the deletion up until its broker starts again, without being asked meanwhile", () => {
+  const cluster = clusterOf(1, 2);
+  cluster.createTopic("orders", [1, 2]);
+  cluster.settle();
+  cluster.broker(2).brokenDirs.add("orders-0");
+  cluster.deleteTopic("orders");
+  cluster.settle();
+  expect(cluster.zk.has(paths.topic("orders"))).toBe(true);
+  expect(received(cluster.broker(2), "stopReplica").filter(({ topicStates }) => topicStates[0]?.partitionStates[0]?.deletePartition)).toHaveLength(1);
+  cluster.stop(2);
+  cluster.start(2);
+  cluster.settle();
+  expect(cluster.zk.has(paths.topic("orders"))).toBe(false);
+  expect(received(cluster.broker(1), "stopReplica").filter(({ topicStates }) => topicStates[0]?.partitionStates[0]?.deletePartition)).toHaveLength(1);
+});
+
+test("znodes that appear below a topic while it is removed are removed too", () => {
+  const cluster = clusterOf(1);
+  cluster.createTopic("orders", [1]);
+  cluster.settle();
+  cluster.deleteTopic("orders");
+  const removesTopic = (): boolean => cluster.controller.waiting.some((request) => request.op === "multi" && request.ops.some(({ path }) => path === paths.topic("orders")));
+  while (!removesTopic()) must(cluster.possible()[0], "action")();
+  cluster.zk.apply(create(`${paths.partitions("orders")}/late`, null));
+  cluster.settle();
+  expect(cluster.zk.has(paths.topic("orders"))).toBe(false);
+  expect(errors(cluster)).toEqual([]);
+});
+
 test("a deletion goes on when, at once, a broker that it waited for starts and another one bounces", () => {
   const cluster = clusterOf(3, 1, 2);
   cluster.createTopic("orders", [1], [2]);
@@ -487,7 +528,16 @@ test("a broker without a finalized feature is left out", () => {
   const feature = { version: 1, status: 1, features: { tiered: { min_version_level: 1, max_version_level: 2 } } };
   cluster.zk.apply(create(paths.feature, Buffer.from(JSON.stringify(feature))));
   cluster.start(1);
-  cluster.zk.apply(create(paths.broker(2), encodeBrokerRegistration({ ...registrationOf(2), features: new Map([["tiered", { min: 1, max: 3 }]]) }, 5), "ephemeral"));
+  const ranges = [[2, { min: 1, max: 3 }], [3, { min: 1, max: 1 }], [4, { min: 2, max: 2 }]] as const;
+  for (const [id, range] of ranges) cluster.zk.apply(create(paths.broker(id), encodeBrokerRegistration({ ...registrationOf(id), features: new Map([["tiered", range]]) }, 5), "ephemeral"));
   cluster.settle();
   expect([...cluster.controller.state.context.brokers.keys()]).toEqual([2]);
+});
+
+test("features that an older inter.broker.protocol.version has switched off are switched on, empty", () => {
+  const cluster = new ClusterModel();
+  cluster.zk.apply(create(paths.feature, Buffer.from('{"version":1,"status":0,"features":{}}')));
+  cluster.start(1);
+  cluster.settle();
+  expect(cluster.zk.json(paths.feature)).toEqual({ version: 1, status: 1, features: {} });
 });

@@ -1,4 +1,4 @@
-import { assertNever, must } from "../../../lib/assert.ts";
+import { assert, assertNever, must } from "../../../lib/assert.ts";
 import type { Prng } from "../../../lib/prng.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
 import type { BrokerRegistration } from "../../znodes/broker.ts";
@@ -14,7 +14,6 @@ import { eventOfWatch } from "../watches.ts";
 import { ZooKeeperModel, type ModelSession } from "./zookeeper-model.ts";
 
 interface Channel {
-  readonly incarnation: number;
   readonly queue: ControlRequest[];
 }
 
@@ -56,7 +55,8 @@ export class ClusterModel {
   readonly zk = new ZooKeeperModel();
   readonly brokers = new Map<number, ModelBroker>();
   readonly #config: Partial<ControllerConfig>;
-  #incarnation = 0;
+  /** Which session was the controller, by epoch. */
+  readonly #controllers = new Map<number, bigint>();
 
   constructor(config: Partial<ControllerConfig> = {}) {
     this.#config = config;
@@ -192,12 +192,17 @@ export class ClusterModel {
     if (result.done === true) broker.step = undefined;
     else broker.waiting = result.value;
     for (const effect of broker.state.effects.splice(0)) this.#apply(broker, effect);
+    const { active, context, sessionId } = broker.state;
+    if (!active) return;
+    const controller = this.#controllers.get(context.epoch) ?? sessionId;
+    assert(controller === sessionId, `one controller in epoch ${context.epoch}`);
+    this.#controllers.set(context.epoch, controller);
   }
 
   #apply(broker: ModelBroker, effect: ControllerState["effects"][number]): void {
     switch (effect.kind) {
       case "connect":
-        broker.channels.set(effect.broker.id, { incarnation: ++this.#incarnation, queue: [] });
+        broker.channels.set(effect.broker.id, { queue: [] });
         return;
       case "disconnect":
         broker.channels.delete(effect.brokerId);
@@ -282,7 +287,8 @@ function answer(broker: ModelBroker, request: ControlRequest): ControlExchange {
         for (const { partitionIndex, leaderEpoch = -1 } of partitionStates) {
           const name = `${topicName}-${partitionIndex}`;
           const acts = leaderEpoch === -2 || leaderEpoch === -1 || leaderEpoch > (broker.hosted.get(name)?.leaderEpoch ?? -1);
-          const errorCode = stale !== ErrorCode.NONE ? stale : acts ? ErrorCode.NONE : ErrorCode.FENCED_LEADER_EPOCH;
+          const refused = broker.brokenDirs.has(name) ? ErrorCode.KAFKA_STORAGE_ERROR : acts ? ErrorCode.NONE : ErrorCode.FENCED_LEADER_EPOCH;
+          const errorCode = stale === ErrorCode.NONE ? refused : stale;
           if (errorCode === ErrorCode.NONE) broker.hosted.delete(name);
           partitionErrors.push({ topicName, partitionIndex, errorCode });
         }

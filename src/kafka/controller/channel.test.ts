@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { World } from "../../host/sim/world.ts";
+import { OperationalError } from "../../lib/error.ts";
+import { BrokerChannel } from "./channel.ts";
+import type { ControlExchange, ControlRequest } from "./effects.ts";
+import type { BrokerLink } from "./ports.ts";
+
+const request: ControlRequest = { api: "updateMetadata", body: { controllerId: 1, controllerEpoch: 1, topicStates: [], ungroupedPartitionStates: [], liveBrokers: [] } };
+
+function stage(outcome: "answer" | "failure"): { world: World; channel: BrokerChannel; sent: () => number; answered: ControlExchange[] } {
+  const world = new World({ seed: 3 });
+  const { host } = world.addNode("one");
+  let sent = 0;
+  const link: BrokerLink = {
+    send: () => {
+      sent++;
+      return new Promise((resolve, reject) => {
+        host.timers.after(10, () => (outcome === "answer" ? resolve({ errorCode: 0 } as never) : reject(new OperationalError("ECONNREFUSED", "away"))));
+      });
+    },
+    close: () => undefined,
+  };
+  const answered: ControlExchange[] = [];
+  return { world, channel: new BrokerChannel(host.timers, host.log, link, (exchange) => answered.push(exchange)), sent: () => sent, answered };
+}
+
+test("an answer that comes after the channel is closed counts for nothing", async () => {
+  const { world, channel, sent, answered } = stage("answer");
+  channel.push(request);
+  channel.push(request);
+  const running = channel.run();
+  await world.run({ forMs: 5 });
+  channel.close();
+  await world.settle(running);
+  expect([sent(), answered.length]).toEqual([1, 0]);
+});
+
+test("a channel closed between two attempts ends at once", async () => {
+  const { world, channel, sent } = stage("failure");
+  channel.push(request);
+  const running = channel.run();
+  await world.run({ forMs: 30 });
+  channel.close();
+  const before = world.nowMs;
+  await world.settle(running);
+  expect([sent(), world.nowMs]).toEqual([1, before]);
+});
