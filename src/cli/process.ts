@@ -1,5 +1,5 @@
 import process from "node:process";
-import { errorCode, toError } from "../lib/error.ts";
+import { errorCode, OperationalError, toError } from "../lib/error.ts";
 
 /** Exit codes of Kafka's own scripts: 1 for whatever kept a server from starting or running. */
 const EXIT_CODE_FAILED = 1;
@@ -37,4 +37,15 @@ export function fail(thrown: unknown): never {
   const error = toError(thrown);
   console.error(errorCode(error) === undefined ? (error.stack ?? error.message) : error.message);
   process.exit(EXIT_CODE_FAILED);
+}
+
+export function usage(line: string): OperationalError {
+  return new OperationalError("ERR_USAGE", `USAGE: ${line}`);
+}
+
+const JAVA_SETTINGS = ["KAFKA_HEAP_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_OPTS", "KAFKA_LOG4J_OPTS", "JMX_PORT", "SERVER_JVMFLAGS"];
+
+/** Settings of a JVM that units and scripts may carry over: harmless, but said. */
+export function warnOfJavaSettings(): void {
+  for (const name of JAVA_SETTINGS) if (process.env[name] !== undefined) console.error(`${name} is set and has no effect: there is no JVM here`);
 }

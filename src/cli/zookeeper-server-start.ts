@@ -1,0 +1,14 @@
+import process from "node:process";
+import { realHost } from "../host/real/host.ts";
+import { startZooKeeperMember } from "../node/zookeeper-member.ts";
+import { fail, runServer, usage, warnOfJavaSettings } from "./process.ts";
+
+/** zookeeper-server-start.sh zookeeper.properties */
+const [configPath] = process.argv.slice(2);
+if (configPath === undefined) fail(usage("zookeeper-server-start.sh [-daemon] zookeeper.properties"));
+warnOfJavaSettings();
+const host = realHost({ logLevel: "info" });
+await runServer(async () => {
+  const member = await startZooKeeperMember(host, configPath);
+  return { stop: () => member.close() };
+});
