@@ -51,7 +51,7 @@ describe("names", () => {
 
   test("what no broker would have named is refused, with what to do", () => {
     for (const name of ["lost+found", "t", "-0", "t-", "t-x", "t-0-delete", "t-0-future", "snapshot-2024-01-01b", ".git", "t-99999999999"]) {
-      expect(() => parsePartitionDirectory(name, "/d"), name).toThrow(`/d/${name}`);
+      expect(() => parsePartitionDirectory(name, "/d")).toThrow(`/d/${name}`);
     }
   });
 
@@ -59,6 +59,6 @@ describe("names", () => {
     expect(segmentFileName(42, "timeindex")).toBe("00000000000000000042.timeindex");
     expect(parseSegmentFile("00000000000000000042.log")).toEqual({ offset: 42, kind: "log", stage: "live" });
     expect(parseSegmentFile("00000000000000000042.index.swap")).toEqual({ offset: 42, kind: "index", stage: "swap" });
-    for (const name of ["leader-epoch-checkpoint", "partition.metadata", "x.log", "1.log.old"]) expect(parseSegmentFile(name), name).toBeUndefined();
+    for (const name of ["leader-epoch-checkpoint", "partition.metadata", "x.log", "1.log.old"]) expect(parseSegmentFile(name)).toBeUndefined();
   });
 });

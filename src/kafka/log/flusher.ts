@@ -17,6 +17,7 @@ export class Flusher {
   readonly #queue: WriteQueue;
   readonly #epochSaver: Saver;
   #target = 0;
+  #truncations = 0;
   #running: Promise<void> | undefined;
 
   constructor(context: LogContext, options: { directory: LogPath; logDirectory: string; segments: SegmentList; queue: WriteQueue; epochSaver: Saver; recoveryPoint: number }) {
@@ -48,10 +49,12 @@ export class Flusher {
   truncated(endOffset: number): void {
     this.recoveryPoint = Math.min(this.recoveryPoint, endOffset);
     this.#target = Math.min(this.#target, endOffset);
+    this.#truncations++;
   }
 
   async #syncAll(): Promise<void> {
     const target = this.#target;
+    const truncations = this.#truncations;
     await this.#queue.settled();
     if (this.#queue.failure !== undefined) throw this.#queue.failure;
     await this.#epochSaver.settled();
@@ -61,8 +64,10 @@ export class Flusher {
       await this.#context.disk.syncDirectory(this.#logDirectory);
     }
     for (const segment of this.#segments.all) {
-      if (segment.unsynced && segment.baseOffset < target) await segment.sync();
+      if (segment.unsynced && (!segment.active || segment.baseOffset < target)) await segment.sync();
     }
+    // After a truncation other records stand at these offsets.
+    if (truncations !== this.#truncations) return;
     this.recoveryPoint = Math.max(this.recoveryPoint, target);
     this.lastFlushMs = this.#context.clock.wallMs();
   }

@@ -51,6 +51,7 @@ export class LogDirectory {
   /** Throws ERR_LOG_DIRECTORY_LOCKED where another broker, of whatever make, uses the directory. */
   async lock(): Promise<void> {
     await this.#disk.makeDirectory(this.path);
+    await this.#disk.syncDirectory(this.path.slice(0, this.path.lastIndexOf("/")) || "/");
     this.#lock = await this.#disk.lock(`${this.path}/${LOCK_FILE}`);
     if (this.#lock !== undefined) return;
     throw new OperationalError("ERR_LOG_DIRECTORY_LOCKED", `Another broker uses the log directory ${this.path}: it holds the lock on ${LOCK_FILE}. Stop it, or give this broker log.dirs of its own`);

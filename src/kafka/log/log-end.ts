@@ -130,10 +130,21 @@ export class LogEnd {
       return;
     }
     old.deactivate();
+    this.queue.afterWritten(old, (error) => {
+      if (error === undefined) this.#trim(old);
+    });
     this.producers.endOffset = base;
     this.snapshots.take(this.producers);
     this.addSegment(base);
     this.#hooks.background(() => this.#hooks.flush(base));
+  }
+
+  #trim(segment: Segment): void {
+    try {
+      segment.trim();
+    } catch (error) {
+      this.#hooks.onFailure(toError(error));
+    }
   }
 
   addSegment(baseOffset: number): void {

@@ -480,7 +480,8 @@ export class PartitionLog {
   /** Makes durable what is below `upTo`, and moves the recovery point there. */
   async flush(upTo = this.endOffset): Promise<void> {
     while (this.#exclusive !== undefined) await this.#exclusive;
-    if (this.#state === "open") await this.#guarded(() => this.#end.flusher.flush(upTo));
+    // The log may have been cut meanwhile.
+    if (this.#state === "open") await this.#guarded(() => this.#end.flusher.flush(Math.min(upTo, this.endOffset)));
   }
 
   /** Flushes, completes and closes all files, so that the next start needs no recovery. */
@@ -488,6 +489,7 @@ export class PartitionLog {
     await this.#exclusively(async () => {
       const { segments, flusher, snapshots, producers } = this.#end;
       if (segments.active.active) segments.active.deactivate();
+      segments.active.trim();
       await flusher.flush(this.endOffset);
       const snapshot = snapshots.take(producers);
       if (snapshot !== undefined) await syncFile(this.#context.disk, snapshot);

@@ -236,13 +236,25 @@ class LogOpening {
       producers.endOffset = Math.max(producers.endOffset, segment.baseOffset);
       log.snapshots.take(producers);
       const cut = await this.#rebuild(segment, producers, log.epochs);
-      if (!cut) continue;
+      const next = log.segments.after(segment);
+      if (next === undefined || this.#follows(next, producers.endOffset, cut)) continue;
       const gone = log.segments.all.filter((one) => one.baseOffset > segment.baseOffset);
       log.segments.remove(gone);
       for (const one of gone) await this.#remove(one);
       break;
     }
     log.snapshots.take(producers);
+  }
+
+  /**
+   * Whether nothing is missing between a segment that ends at `endOffset`, perhaps since it was cut, and the next one.
+   * Where nothing was synced the end of a segment may be lost and the next one kept, which Apache does not notice.
+   * Compacted topics have gaps of their own.
+   */
+  #follows(next: Segment, endOffset: number, cut: boolean): boolean {
+    if (next.baseOffset === endOffset || (!cut && this.#options.config.cleanupPolicy.includes("compact"))) return true;
+    this.#context.log.warn("a log ends in front of missing records", { log: this.#directory.path, endOffset, nextSegment: next.baseOffset });
+    return false;
   }
 
   async #producersAt(offset: number, log: Rebuild): Promise<ProducerState> {
@@ -301,8 +313,8 @@ class LogOpening {
   }
 
   async #remove(segment: Segment): Promise<void> {
-    segment.markDeleted();
-    await segment.remove();
+    await segment.close();
+    for (const kind of ["log", "index", "timeindex", "txnindex"] as const) await this.#context.disk.remove(this.#path({ offset: segment.baseOffset, kind }));
   }
 
   async #finalProducers(segments: SegmentList, snapshots: SnapshotFiles, startOffset: number, endOffset: number): Promise<ProducerState> {

@@ -235,6 +235,12 @@ export class Segment implements Cached {
     });
   }
 
+  /** `.log` holds the first `bytes` bytes; what a sync that began earlier made durable does not count them. */
+  wroteTo(bytes: number): void {
+    this.writtenBytes = bytes;
+    this.unsynced = true;
+  }
+
   /** Makes this the segment that is appended to: opens its files for writing and pre-sizes the indexes. */
   activate(): void {
     const { disk, cache } = this.#options;
@@ -265,6 +271,15 @@ export class Segment implements Cached {
     files.times.truncateSync(this.timeIndex.table.sizeBytes);
     this.#active = false;
     this.#indexesChanged = true;
+    this.unsynced = true;
+  }
+
+  /** Cuts off what was preallocated and not used; nothing may be on its way to the file. */
+  trim(): void {
+    if (!this.#preallocated) return;
+    assert(this.sizeBytes === this.writtenBytes, `segment ${this.baseOffset} is trimmed while bytes are on their way to it`);
+    this.#preallocated = false;
+    this.file.truncateSync(this.sizeBytes);
     this.unsynced = true;
   }
 
@@ -387,10 +402,6 @@ export class Segment implements Cached {
     try {
       this.unsynced = false;
       if (this.#indexFiles !== undefined) this.#writeIndexes();
-      if (this.#preallocated && !this.#active) {
-        await this.file.truncate(this.sizeBytes);
-        this.#preallocated = false;
-      }
       await this.#log?.dataSync();
       if (this.#indexesChanged) {
         this.#indexesChanged = false;

@@ -34,7 +34,8 @@ export function testContext(host: Host, limits: TestLimits = {}): TestContext {
     tails: new TailBudget(limits.tailBytesMax ?? 1024 * 1024),
     cache: new SegmentCache(limits.cacheBytesMax ?? 1024 * 1024, tasks),
     validator: new RecordsValidator(),
-    producerExpirationMs: 604_800_000,
+    // The batches of `testBatch` are from 1970.
+    producerExpirationMs: Infinity,
     ioErrors,
     saveRecoveryPoints: () => Promise.resolve(),
     onIoError: (_logDirectory, error) => ioErrors.push(error),

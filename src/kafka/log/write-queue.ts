@@ -15,6 +15,7 @@ export type WriteDone = (error: Error | undefined) => void;
 
 interface Queued {
   readonly segment: Segment;
+  /** Empty: nothing to write, only `done` to be called in its turn. */
   readonly bytes: Buffer;
   readonly position: number;
   readonly endOffset: number;
@@ -61,7 +62,7 @@ export class WriteQueue {
     }
   }
 
-  /** Calls `done` once all that was handed over before is written. */
+  /** Calls `done` once all that was handed over before is written, and before anything later is. */
   afterWritten(segment: Segment, done: WriteDone): void {
     if (this.#draining === undefined) done(this.failure);
     else this.#enqueue({ segment, bytes: EMPTY, position: segment.sizeBytes, endOffset: this.writtenOffset, done });
@@ -82,7 +83,7 @@ export class WriteQueue {
       return;
     }
     this.#slow = this.#clock.monotonicMs() - startMs > SLOW_WRITE_MS;
-    segment.writtenBytes = position + bytes.length;
+    segment.wroteTo(position + bytes.length);
     this.writtenOffset = endOffset;
     done(undefined);
   }
@@ -136,7 +137,7 @@ export class WriteQueue {
     for (const { segment, bytes, position, endOffset, done } of run) {
       this.#queuedBytes -= bytes.length;
       if (bytes.length > 0) {
-        segment.writtenBytes = position + bytes.length;
+        segment.wroteTo(position + bytes.length);
         this.writtenOffset = endOffset;
       }
       done(undefined);
