@@ -49,12 +49,13 @@ export async function startApacheZooKeeper(options: { readonly dataDir?: string 
   };
 }
 
-/** What a server answers to a four-letter word; empty where nobody answers. */
+/** What a server answers to a four-letter word; empty where nobody answers, as a server of Apache's in the midst of its start may not. */
 export function fourLetterWord(port: number, word: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect({ port, host: "127.0.0.1" }, () => socket.write(word));
     socket.on("data", (chunk) => (answer += chunk.toString()));
+    socket.setTimeout(2000, () => socket.destroy());
     socket.on("error", () => undefined);
     socket.on("close", () => resolve(answer));
   });
@@ -69,4 +70,9 @@ export async function printedBy(tool: "persistence.TxnLogToolkit" | "SnapshotFor
 /** zkCli.sh's own class, one command. */
 export function zkCli(port: number, ...command: readonly string[]): ReturnType<typeof run> {
   return run("java", ["-cp", debianZooKeeperClassPath, "org.apache.zookeeper.ZooKeeperMain", "-server", `127.0.0.1:${port}`, ...command]);
+}
+
+/** The same with several commands, one after the other in one session. */
+export function zkCliSession(port: number, commands: readonly string[]): ReturnType<typeof run> {
+  return run("java", ["-cp", debianZooKeeperClassPath, "org.apache.zookeeper.ZooKeeperMain", "-server", `127.0.0.1:${port}`], { input: commands.map((command) => `${command}\n`).join("") });
 }
