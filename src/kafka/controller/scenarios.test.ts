@@ -5,7 +5,7 @@ import { stopReplicaRequest } from "../protocol/messages/stop-replica.ts";
 import { updateMetadataRequest } from "../protocol/messages/update-metadata.ts";
 import { encodeBrokerRegistration } from "../znodes/broker.ts";
 import { encodePreferredElection } from "../znodes/notifications.ts";
-import { createWithParents, writeConfig } from "../znodes/operations.ts";
+import { writeConfig } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
 import { create, setData, ZkCode } from "../znodes/requests.ts";
 import type { ControlRequest } from "./effects.ts";
@@ -135,6 +135,7 @@ test("the last replica in sync stays in the ISR, without a leader, and leads aga
 test("a replica out of sync leads only where the topic, or the broker's default, allows an unclean election", () => {
   const cluster = clusterOf(1, 2, 3);
   cluster.createTopic("kept", [2, 3]);
+  cluster.createTopic("other", [2, 3]);
   cluster.createTopic("unclean", [2, 3]);
   cluster.run(writeConfig({ type: "topics", name: "unclean" }, new Map([["unclean.leader.election.enable", "true"]])));
   cluster.settle();
@@ -146,12 +147,14 @@ test("a replica out of sync leads only where the topic, or the broker's default,
   cluster.settle();
   expect(cluster.partitionState("unclean", 0)).toMatchObject({ leader: 3, isr: [3] });
   expect(cluster.partitionState("kept", 0)).toMatchObject({ leader: -1, isr: [2] });
-  cluster.createTopic("other", [2, 3]);
-  cluster.run(createWithParents(paths.partitionState("other", 0), Buffer.from('{"controller_epoch":0,"leader":-1,"version":1,"leader_epoch":3,"isr":[2]}')));
   for (const name of ["kept", "other"]) cluster.run(writeConfig({ type: "topics", name }, new Map([["unclean.leader.election.enable", "true"]])));
   cluster.controller.events.push({ kind: "uncleanElection", topic: "kept" });
   cluster.settle();
   expect(cluster.partitionState("kept", 0)).toMatchObject({ leader: 3, isr: [3] });
+  expect(cluster.partitionState("other", 0)).toMatchObject({ leader: -1, isr: [2] });
+  cluster.controller.events.push({ kind: "uncleanElection", topic: undefined });
+  cluster.settle();
+  expect(cluster.partitionState("other", 0)).toMatchObject({ leader: 3, isr: [3] });
 });
 
 test("a bounce is seen by the czxid: all leaders move, and the broker is told everything again", () => {
