@@ -72,6 +72,7 @@ export class LogDirectory {
       try {
         return await read(name);
       } catch (error) {
+        if (errorCode(error) !== "ERR_CHECKPOINT") throw error;
         logger.warn("a checkpoint cannot be used and counts as empty", { directory: this.path, name, error });
         return new Map();
       }

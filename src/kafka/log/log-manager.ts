@@ -73,7 +73,8 @@ export class LogManager {
   /** Copies that are to replace a log in another directory. */
   readonly #futureLogs = new Map<string, PartitionLog>();
   readonly #timers = new Set<Timer>();
-  #closed = false;
+  /** `loading`: a directory that fails is told by the end of `open`. */
+  #state: "loading" | "open" | "closed" = "loading";
 
   private constructor(options: LogManagerOptions) {
     const { host } = options;
@@ -246,7 +247,7 @@ export class LogManager {
 
   /** Flushes and closes everything and leaves the mark of a clean stop in every directory that works. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#state = "closed";
     for (const timer of this.#timers) timer.cancel();
     await Promise.all(this.#live().map((directory) => this.#onDisk(directory.path, () => this.#closeDirectory(directory))));
     await this.#giveUp();
@@ -286,6 +287,7 @@ export class LogManager {
     await Promise.all(this.#live().map((directory) => this.#onDisk(directory.path, () => directory.lock())));
     await Promise.all(this.#live().map((directory) => this.#onDisk(directory.path, () => this.#loadDirectory(directory))));
     if (this.#live().length === 0) throw this.#noDirectoryLeft();
+    this.#state = "open";
   }
 
   async #loadDirectory(directory: LogDirectory): Promise<void> {
@@ -371,7 +373,7 @@ export class LogManager {
       this.#tasks.run(() => abandoned);
     }
     this.#tasks.run(() => directory.unlock());
-    if (this.#closed) return;
+    if (this.#state !== "open") return;
     this.#options.onDirectoryFailed(
       path,
       error,
@@ -390,7 +392,7 @@ export class LogManager {
   #after(delayMs: number, task: () => Promise<void>): void {
     const timer = this.#options.host.timers.after(Math.min(delayMs, DELAY_MS_MAX), () => {
       this.#timers.delete(timer);
-      if (!this.#closed) this.#tasks.run(task);
+      if (this.#state !== "closed") this.#tasks.run(task);
     });
     this.#timers.add(timer);
   }
@@ -399,7 +401,7 @@ export class LogManager {
     if (periodMs >= DELAY_MS_MAX) return;
     this.#after(firstMs, async () => {
       await task();
-      if (!this.#closed) this.#every(periodMs, periodMs, task);
+      if (this.#state !== "closed") this.#every(periodMs, periodMs, task);
     });
   }
 }

@@ -288,13 +288,15 @@ async function liveThrough(seed: number, crash: "kill" | "powerLoss"): Promise<v
         truncating = { offset };
         // Until it is done the log may be as long as before.
         const { batches } = model;
-        void bench.log.truncateTo(offset).then(() => {
+        const truncate = async (): Promise<void> => {
+          await bench.log.truncateTo(offset);
           model.batches = batches.filter((batch) => batch.last < offset);
           bench.written.splice(0, Infinity, ...bench.written.filter((first) => first < offset));
           sequences.clear();
           for (const entry of bench.log.producers.values()) sequences.set(entry.producerId, (entry.batches.at(-1)?.lastSequence ?? -1) + 1);
           truncating = undefined;
-        });
+        };
+        void truncate();
         model.durable = Math.min(model.durable, batches.findLast((batch) => batch.last < offset)?.last ?? 0);
       } else {
         await bench.run(prng.below(5));
