@@ -10,8 +10,8 @@ import type { Cached, SegmentCache } from "./segment-cache.ts";
 import { TimeIndex } from "./time-index.ts";
 import { TxnIndex } from "./txn-index.ts";
 
-/** Index entries are written when this many bytes have gathered: a crash rebuilds them anyway. */
-const INDEX_WRITE_BYTES = 4096;
+/** Index entries are written when this many bytes have gathered, a crash rebuilds them anyway; the first one at once, for tools that look at a live index. */
+const INDEX_WRITE_BYTES = 512;
 /** Enough to find a batch between two entries of an index in one read. */
 const LOCATE_WINDOW_BYTES = 8192;
 
@@ -309,7 +309,7 @@ export class Segment implements Cached {
       this.offsetIndex.append(lastOffset, position);
       this.timeIndex.append(this.maxTimestamp, this.#offsetOfMaxTimestamp);
       this.#bytesSinceEntry = 0;
-      if (this.offsetIndex.table.unpersistedBytes >= INDEX_WRITE_BYTES) this.#writeIndexes();
+      if (this.offsetIndex.table.count === 1 || this.offsetIndex.table.unpersistedBytes >= INDEX_WRITE_BYTES) this.#writeIndexes();
     }
     this.#bytesSinceEntry += size;
     this.sizeBytes += size;
