@@ -156,9 +156,9 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   });
 
   const topicIds = new TopicIds(zookeeper, clusterId);
-  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor });
-  let brokerEpoch = -1;
   let controller: Controller | undefined;
+  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [] });
+  let brokerEpoch = -1;
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),

@@ -17,6 +17,8 @@ export interface TopicAdminOptions {
   readonly numPartitions: number;
   /** default.replication.factor */
   readonly replicationFactor: number;
+  /** Topics that only the controller knows of: those that are being deleted. Empty elsewhere. */
+  controllerTopics(): Iterable<string>;
 }
 
 /** The outcome for one topic. */
@@ -45,7 +47,7 @@ export class TopicAdmin {
     const { host, metadata, numPartitions, replicationFactor } = this.#options;
     const plans = planTopics(requested, {
       brokers: metadata.brokers.map(({ id, rack }) => ({ id, rack: rack === "" ? null : rack })).toSorted((a, b) => a.id - b.id),
-      topics: new Set(metadata.topics),
+      topics: new Set([...metadata.topics, ...this.#options.controllerTopics()]),
       numPartitions,
       replicationFactor,
       validateOnly: options.validateOnly,

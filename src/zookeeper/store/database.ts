@@ -1,4 +1,4 @@
-import type { Disk } from "../../host/disk.ts";
+import { makeDirectoryDurably } from "../../host/durable-directory.ts";
 import type { Host } from "../../host/host.ts";
 import { OperationalError } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
@@ -211,8 +211,7 @@ export class Database {
   async #prepareDirectories(): Promise<void> {
     const { disk } = this.#host;
     for (const directory of new Set([this.#snapshotDirectory, this.#logDirectory])) {
-      if ((await disk.stat(directory)) !== undefined) continue;
-      if (!this.#options.autocreate) throw new OperationalError("ZK_DATA_DIRECTORY", `${directory} does not exist and zookeeper.datadir.autocreate is false: make it, or restore the data that belongs there`);
+      if (!this.#options.autocreate && (await disk.stat(directory)) === undefined) throw new OperationalError("ZK_DATA_DIRECTORY", `${directory} does not exist and zookeeper.datadir.autocreate is false: make it, or restore the data that belongs there`);
       await makeDirectoryDurably(disk, directory);
     }
     if (this.#snapshotDirectory === this.#logDirectory) return;
@@ -281,16 +280,6 @@ export class Database {
     this.apply(transaction);
     return true;
   }
-}
-
-async function makeDirectoryDurably(disk: Disk, directory: string): Promise<void> {
-  const parents: string[] = [];
-  for (let at = directory; (await disk.stat(at)) === undefined && at.includes("/"); ) {
-    at = at.slice(0, at.lastIndexOf("/"));
-    parents.unshift(at === "" ? "/" : at);
-  }
-  await disk.makeDirectory(directory);
-  for (const parent of parents) await disk.syncDirectory(parent);
 }
 
 /** Transactions of an epoch are numbered without gaps, from 1. */
