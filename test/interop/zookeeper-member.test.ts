@@ -6,7 +6,8 @@ import { ZooKeeperClient, type Session } from "../../src/zookeeper/client/client
 import { createOp, OPEN_ACL, setDataOp } from "../../src/zookeeper/client/operations.ts";
 import { CreateFlag } from "../../src/zookeeper/protocol/op-codes.ts";
 import { digestOf } from "../../src/zookeeper/tree/acl.ts";
-import { hasDebianZooKeeper, printedBy, startApacheZooKeeper, zkCliSession } from "../support/apache-zookeeper.ts";
+import { apacheKafkaClassPath } from "../support/apache-kafka.ts";
+import { debianZooKeeperClassPath, hasDebianZooKeeper, printedBy, startApacheZooKeeper, zkCliSession } from "../support/apache-zookeeper.ts";
 import { run, temporaryDirectory } from "../support/processes.ts";
 import type { StandaloneServer } from "../support/zookeeper-client-suite.ts";
 import { startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-member.ts";
@@ -14,6 +15,8 @@ import { startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-membe
 const PYTHON = "/usr/bin/python3";
 const hasKazoo = existsSync("/usr/lib/python3/dist-packages/kazoo");
 if (!hasKazoo) console.warn("SKIPPED kazoo on our ZooKeeper member: no /usr/lib/python3/dist-packages/kazoo (apt-get install python3-kazoo)");
+/** Kafka 2.7.1 brings ZooKeeper 3.5.9 along. */
+const classPath359 = await apacheKafkaClassPath("2.7.1");
 if (!hasDebianZooKeeper) console.warn("SKIPPED Apache's tools and server on our ZooKeeper member's data: no /usr/share/java/zookeeper.jar (apt-get install zookeeper)");
 
 const KAZOO_CHECKS = ["nodes", "ephemeral", "watches", "transaction", "acls", "lock", "lock_of_the_dead", "election", "barrier", "double_barrier", "counter", "queue", "party", "reconnect", "pipelined", "commands"];
@@ -71,7 +74,13 @@ describe.runIf(hasDebianZooKeeper)("zkCli on our member", () => {
   });
 });
 
-describe.runIf(hasDebianZooKeeper)("a data directory", () => {
+const JUDGES = [
+  ...(hasDebianZooKeeper ? [{ version: "3.8.0", classPath: debianZooKeeperClassPath, logTool: ["persistence.TxnLogToolkit", "-d"] as const }] : []),
+  // Its TxnLogToolkit stumbles over null data.
+  ...(classPath359 === undefined ? [] : [{ version: "3.5.9", classPath: classPath359, logTool: ["LogFormatter"] as const }]),
+];
+
+describe.each(JUDGES)("a data directory, with Apache ZooKeeper $version,", ({ classPath, logTool }) => {
   const host = realHost({ logLevel: "silent" });
   const directories: { remove(): void }[] = [];
 
@@ -126,12 +135,12 @@ describe.runIf(hasDebianZooKeeper)("a data directory", () => {
     const files = readdirSync(version2);
     const logs = files.filter((name) => name.startsWith("log."));
     expect(logs.length).toBeGreaterThan(1);
-    const transactions = await Promise.all(logs.map((name) => printedBy("persistence.TxnLogToolkit", "-d", join(version2, name))));
+    const transactions = await Promise.all(logs.map((name) => printedBy(classPath, logTool[0], ...logTool.slice(1), join(version2, name))));
     const text = transactions.join("");
     expect(text).not.toContain("CRC");
-    for (const shape of [/createSession 10000\n/, /create \/a,/, /setData \/a\/n-0000000010,/, /delete '\/a\/n-0000000011\n/, /setACL '\/a\/null,/, /multi create:.*\/a\/multi/, /EOF reached after \d+ txns/]) expect(text).toMatch(shape);
+    for (const shape of [/createSession 10000\n/, /create '?\/a,/, /setData '?\/a\/n-0000000010,/, /delete '\/a\/n-0000000011\n/, /setACL '\/a\/null,/, /multi /, /EOF reached after \d+ txns/]) expect(text).toMatch(shape);
     const snapshots = files.filter((name) => name.startsWith("snapshot."));
-    for (const name of snapshots) expect(await printedBy("SnapshotFormatter", join(version2, name))).toMatch(new RegExp(`Last zxid: 0x${name.slice("snapshot.".length)}`));
+    for (const name of snapshots) expect(await printedBy(classPath, "SnapshotFormatter", join(version2, name))).toContain("Session Details (sid, timeout, ephemeralCount):");
     await server.stop();
   });
 
@@ -149,7 +158,7 @@ describe.runIf(hasDebianZooKeeper)("a data directory", () => {
     });
     await ours.kill();
 
-    const apache = await startApacheZooKeeper({ dataDir });
+    const apache = await startApacheZooKeeper({ dataDir, classPath });
     await withClient(apache, session, async (client) => {
       expect(client.session?.id).toBe(session?.id);
       expect(await dump(client)).toEqual(before);

@@ -17,8 +17,14 @@ export interface ApacheZooKeeper {
   start(): Promise<void>;
 }
 
+export interface ApacheOptions {
+  readonly dataDir?: string;
+  /** Of another version than Debian's. */
+  readonly classPath?: string;
+}
+
 /** One standalone server on a free port. `stop` deletes its data (not a directory that it was given), `kill` keeps it for `start`. */
-export async function startApacheZooKeeper(options: { readonly dataDir?: string } = {}): Promise<ApacheZooKeeper> {
+export async function startApacheZooKeeper(options: ApacheOptions = {}): Promise<ApacheZooKeeper> {
   const directory = temporaryDirectory();
   const port = await freePort();
   const dataDir = options.dataDir ?? join(directory.path, "data");
@@ -27,7 +33,7 @@ export async function startApacheZooKeeper(options: { readonly dataDir?: string 
   writeFileSync(config, `dataDir=${dataDir}\nclientPort=${port}\ntickTime=500\nadmin.enableServer=false\n4lw.commands.whitelist=*\n`);
   let server: ServerProcess | undefined;
   const start = async (): Promise<void> => {
-    const started = new ServerProcess("java", ["-Xmx256m", "-cp", debianZooKeeperClassPath, "org.apache.zookeeper.server.ZooKeeperServerMain", config]);
+    const started = new ServerProcess("java", ["-Xmx256m", "-cp", options.classPath ?? debianZooKeeperClassPath, "org.apache.zookeeper.server.ZooKeeperServerMain", config]);
     server = started;
     await eventually(`Apache ZooKeeper answers on port ${port}`, async () => {
       if (!started.running) throw new Error(`Apache ZooKeeper ended:\n${started.output}`);
@@ -61,10 +67,10 @@ export function fourLetterWord(port: number, word: string): Promise<string> {
   });
 }
 
-/** One of the classes that print files: what it printed, log lines left out. */
-export async function printedBy(tool: "persistence.TxnLogToolkit" | "SnapshotFormatter", ...args: readonly string[]): Promise<string> {
-  const { stdout } = await run("java", ["-cp", debianZooKeeperClassPath, `org.apache.zookeeper.server.${tool}`, ...args]);
-  return stdout;
+/** One of the classes that print files: what it printed. */
+export async function printedBy(classPath: string, tool: "LogFormatter" | "persistence.TxnLogToolkit" | "SnapshotFormatter", ...args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await run("java", ["-cp", classPath, `org.apache.zookeeper.server.${tool}`, ...args]);
+  return stdout === "" ? stderr : stdout;
 }
 
 /** zkCli.sh's own class, one command. */

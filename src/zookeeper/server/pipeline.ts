@@ -1,10 +1,11 @@
-import { Writer } from "../../codec/writer.ts";
+import { juteRecord, ustring } from "../../codec/jute.ts";
+import type { Writer } from "../../codec/writer.ts";
 import type { Clock } from "../../host/clock.ts";
 import { assertNever, must } from "../../lib/assert.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import type { SessionId } from "../protocol/ids.ts";
 import { OpCode } from "../protocol/op-codes.ts";
-import { pathRecord, type Id } from "../protocol/records.ts";
+import type { Id } from "../protocol/records.ts";
 import type { Transaction } from "../protocol/transactions.ts";
 import type { AclPolicy } from "../tree/acl.ts";
 import type { Applied } from "../tree/apply.ts";
@@ -13,6 +14,9 @@ import { Hold, type ClientConnection } from "./connection.ts";
 import { beginReply, finishReply } from "./replies.ts";
 import { THIS_MEMBER, type Commits, type Role } from "./role.ts";
 import type { ServerStats } from "./stats.ts";
+
+/** SyncRequest and SyncResponse: whatever the path is, it is sent back. */
+const syncRecord = juteRecord("Sync", { path: ustring({ nullable: true }) });
 
 /** A client's request on its way through the pipeline. */
 export class ClientRequest implements WriteRequest {
@@ -192,9 +196,9 @@ export class RequestPipeline implements Commits {
         return err;
       }
       case "sync": {
-        const sync = pathRecord.decode(body);
+        const sync = syncRecord.decode(body);
         if (sync === undefined) return ErrorCode.marshallingError;
-        pathRecord.write(writer, sync);
+        syncRecord.write(writer, sync);
         return ErrorCode.ok;
       }
       case "ping":
