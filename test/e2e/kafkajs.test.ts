@@ -33,8 +33,8 @@ describe("kafkajs on our broker on our ZooKeeper member", () => {
     expect(topics[0]?.partitions.map(({ leader, replicas, isr }) => ({ leader, replicas, isr }))).toEqual(Array.from({ length: 3 }, () => ({ leader: 7, replicas: [7], isr: [7] })));
     await admin.deleteTopics({ topics: ["made"] });
     expect(await admin.listTopics()).not.toContain("made");
-    await expect(admin.createTopics({ topics: [{ topic: "wrong", configEntries: [{ name: "retention.ms", value: "soon" }] }] })).rejects.toThrow();
-    await expect(admin.createTopics({ topics: [{ topic: "wide", replicationFactor: 3 }] })).rejects.toThrow();
+    await expect(admin.createTopics({ topics: [{ topic: "wrong", configEntries: [{ name: "retention.ms", value: "soon" }] }] })).rejects.toMatchObject({ errors: [{ type: "INVALID_CONFIG" }] });
+    await expect(admin.createTopics({ topics: [{ topic: "wide", replicationFactor: 3 }] })).rejects.toMatchObject({ errors: [{ type: "INVALID_REPLICATION_FACTOR" }] });
   });
 
   test("what is produced stands in its partitions, with acks all, idempotent and compressed too", async () => {

@@ -58,7 +58,7 @@ export class TopicAdmin {
         return outcome.kind === "refused" ? outcome.message : undefined;
       },
     });
-    return Promise.all(plans.map((plan) => (plan.kind === "refused" ? failed(plan.name, plan.errorCode, plan.message) : this.#write(plan, options.validateOnly))));
+    return Promise.all(plans.map(async (plan) => (plan.kind === "refused" ? failed(plan.name, plan.errorCode, plan.message) : this.#write(plan, options.validateOnly))));
   }
 
   /** TOPIC_ALREADY_EXISTS before anything is written: the settings of a topic that this broker has not heard of yet must stay. */

@@ -56,7 +56,7 @@ export function listOffsetsRoute(replicas: ReplicaManager): Route {
   });
 }
 
-type Found = Pick<Answer, "timestamp" | "offset" | "leaderEpoch"> | Record<never, never>;
+type Found = Pick<Answer, "timestamp" | "offset" | "leaderEpoch">;
 
 /** Nothing found is an empty answer. `not available`: a new leader's high watermark has not reached its own epoch yet. */
 async function lookUp(partition: Partition, timestamp: number, bound: ReadBound, fromConsumer: boolean): Promise<Found | "not available"> {
@@ -71,7 +71,7 @@ async function lookUp(partition: Partition, timestamp: number, bound: ReadBound,
     default: {
       const found = timestamp === MAX_TIMESTAMP ? await log.offsetOfMaxTimestamp() : await log.offsetForTimestamp(timestamp);
       if (found !== undefined && found.offset < partition.boundOf(bound)) return { timestamp: found.timestamp, offset: found.offset, leaderEpoch: found.leaderEpoch ?? -1 };
-      return lagging ? "not available" : {};
+      return lagging ? "not available" : { timestamp: -1, offset: -1, leaderEpoch: -1 };
     }
   }
 }
