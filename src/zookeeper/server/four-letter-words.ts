@@ -4,7 +4,7 @@ import type { WatcherId, WatchTable } from "../tree/watches.ts";
 import type { ClientConnection } from "./connection.ts";
 import { describeBuckets } from "./expiry-queue.ts";
 import type { Role } from "./role.ts";
-import type { ClientServer } from "./server.ts";
+import type { ClientServer, ServerConfig } from "./server.ts";
 import { SERVER_VERSION } from "./version.ts";
 
 /**
@@ -74,14 +74,17 @@ export function isFourLetterWord(word: string): boolean {
   return Object.hasOwn(COMMANDS, word);
 }
 
-/** `4lw.commands.whitelist` names those that are answered; `*` means all. */
 export function answerCommand(server: ClientServer, word: string, argument: Buffer | undefined): string | Promise<string> {
   const command = COMMANDS[word];
-  const allowed = server.config["4lwCommandsWhitelist"];
-  if (command === undefined || !(allowed.includes("*") || allowed.includes(word))) return `${word} is not executed because it is not in the whitelist.\n`;
+  if (command === undefined || !isAllowed(server.config, word)) return `${word} is not executed because it is not in the whitelist.\n`;
   if ("answer" in command) return command.answer(server, argument);
   const { role } = server;
   return role === undefined ? NOT_SERVING : command.answerServing(server, role);
+}
+
+/** `4lw.commands.whitelist` names those that are answered; `*` means all. Clients look for read-only members with isro. */
+function isAllowed({ "4lwCommandsWhitelist": allowed, readonlymodeEnabled }: ServerConfig, word: string): boolean {
+  return allowed.includes("*") || allowed.includes(word) || (word === "isro" && readonlymodeEnabled);
 }
 
 function lines(...text: readonly string[]): string {
@@ -194,7 +197,7 @@ function dump(server: ClientServer, role: Role): string {
     `Sessions with Ephemerals (${owners.length}):`,
     ...owners.flatMap((session) => [`0x${toHex(session)}:`, ...tree.ephemeralsOf(session).map((path) => `\t${path}`)]),
     "Connections dump:",
-    ...describeBuckets("Connections", server.host.clock, server.idleConnections(), longConnection),
+    ...describeBuckets("Connections", server.host.clock, server.idleConnections(), ({ remoteHost, remotePort, session }) => `ip: /${remoteHost}:${remotePort} sessionId: 0x${toHex(session)}`),
   );
 }
 

@@ -5,7 +5,7 @@ import { memberConfig } from "../../../test/support/zookeeper-member.ts";
 import { describeEvent, Wire, type ConnectOptions } from "../../../test/support/zookeeper-wire.ts";
 import { sessionPassword } from "../protocol/connect.ts";
 import { ErrorCode } from "../protocol/errors.ts";
-import { NO_SESSION, sessionId } from "../protocol/ids.ts";
+import { NO_SESSION, sessionId, ZXID_ZERO, type Zxid } from "../protocol/ids.ts";
 import { AddWatchMode, CreateFlag, OpCode } from "../protocol/op-codes.ts";
 import * as records from "../protocol/records.ts";
 import { StandaloneMember } from "./member.ts";
@@ -21,8 +21,8 @@ class Scene {
   readonly #settings: Readonly<Record<string, string | number>>;
   member: StandaloneMember | undefined;
 
-  constructor(settings: Readonly<Record<string, string | number>> = {}) {
-    this.world = new World({ seed: 1, net: { spikesPerMille: 0, resetsPerMillion: 0 }, disk: { spikesPerMille: 0 } });
+  constructor(settings: Readonly<Record<string, string | number>> = {}, mayFail = false) {
+    this.world = new World({ seed: 1, expected: () => mayFail, net: { spikesPerMille: 0, resetsPerMillion: 0 }, disk: { spikesPerMille: 0 } });
     this.server = this.world.addNode("server");
     this.clients = this.world.addNode("clients");
     this.#settings = settings;
@@ -308,6 +308,41 @@ describe("a request", () => {
   });
 });
 
+describe("hostile bytes", () => {
+  test("end in an answer or a closed connection, and never harm the member", async () => {
+    const draw = scene.world.prng("hostile");
+    const types = [...Object.values(OpCode), 1000];
+    const bodies = [create("/h"), read("/h"), set("/h"), records.setWatches.encode({ relativeZxid: ZXID_ZERO, dataWatches: ["/h"], existWatches: [], childWatches: [] }), records.authPacket.encode({ type: 0, scheme: "digest", auth: null })];
+    for (let round = 0; round < 300; round++) {
+      const wire = await scene.open();
+      if (round % 3 > 0) wire.connect();
+      for (let count = 0; count < 5; count++) {
+        const body = Buffer.from(bodies[draw.below(bodies.length)] ?? []);
+        for (let changes = draw.below(4); changes > 0; changes--) body[draw.below(body.length)] = draw.below(256);
+        const cut = body.subarray(0, draw.below(3) === 0 ? draw.below(body.length) : body.length);
+        if (round % 3 === 2) wire.frame(draw.bytes(draw.below(40)));
+        else wire.request(count, types[draw.below(types.length)] ?? 0, cut);
+      }
+      await scene.pass(20);
+      wire.destroy();
+    }
+    expect(await scene.ask(await scene.connect(), 1, OpCode.exists, read("/"))).toBe(ErrorCode.ok);
+  });
+});
+
+describe("a disk that fails", () => {
+  test("stops the member before it acknowledges anything", async () => {
+    scene = new Scene({}, true);
+    await scene.start();
+    const wire = await scene.connect();
+    scene.server.disk.options.syncErrorsPerMillion = 1_000_000;
+    wire.request(1, OpCode.create, create("/a"));
+    await scene.until(() => wire.closed);
+    expect(wire.replies).toEqual([]);
+    expect(scene.world.failures).toMatchObject([{ node: "server", reason: { code: "ZK_LOG" } }]);
+  });
+});
+
 describe("who a client is", () => {
   const auth = (scheme: string, text: string): Buffer => records.authPacket.encode({ type: 0, scheme, auth: Buffer.from(text) });
   const whoAmI = async (wire: Wire, xid: number): Promise<string[]> => {
@@ -378,7 +413,7 @@ describe("watches", () => {
     for (const [xid, type, body] of [[10, OpCode.delete, remove("/gone")] as const, [11, OpCode.setData, set("/changed")] as const, [12, OpCode.create, create("/made")] as const]) await scene.ask(other, xid, type, body);
     const { sessionId: id, passwd } = first.connected ?? { sessionId: NO_SESSION, passwd: null };
     const second = await scene.connect({ sessionId: id, passwd, lastZxidSeen: seen });
-    const lists = records.setWatches.encode({ relativeZxid: seen as never, dataWatches: ["/gone", "/changed", "/same"], existWatches: ["/made", "/missing"], childWatches: ["/", "/same"] });
+    const lists = records.setWatches.encode({ relativeZxid: seen as Zxid, dataWatches: ["/gone", "/changed", "/same"], existWatches: ["/made", "/missing"], childWatches: ["/", "/same"] });
     await scene.ask(second, -8, OpCode.setWatches, lists);
     expect(second.replies.map(({ xid, body }) => (xid === -1 ? describeEvent(body) : xid))).toEqual(["2 /gone", "3 /changed", "1 /made", "4 /", -8]);
     expect(await scene.statistic("watch_count")).toBe("3");

@@ -1,6 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import type { Logger } from "../../host/log.ts";
 import type { Connection, Listener } from "../../host/net.ts";
+import { errorCode } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { MemberConfig } from "../config/member-config.ts";
 import { juteLimits } from "../jute/limits.ts";
@@ -38,6 +39,7 @@ export type ServerConfig = Pick<
   | "minSessionTimeout"
   | "myId"
   | "nioSessionlessCnxnTimeout"
+  | "readonlymodeEnabled"
   | "skipACL"
   | "tickTime"
 >;
@@ -194,7 +196,16 @@ export class ClientServer implements ConnectionListener, TreeListener {
   }
 
   command(connection: ClientConnection, word: string, argument: Buffer | undefined): void {
-    this.#tasks.run(async () => connection.end(await answerCommand(this, word, argument)));
+    this.#tasks.run(async () => {
+      try {
+        connection.end(await answerCommand(this, word, argument));
+      } catch (error) {
+        // A directory could not be read; the member itself is none the worse for it.
+        if (errorCode(error) === undefined) throw error;
+        this.#log.warn(`the four-letter word ${word} could not be answered`, { error });
+        connection.destroy();
+      }
+    });
   }
 
   connect(connection: ClientConnection, request: ConnectRequest): void {
