@@ -1,6 +1,7 @@
 import type { Timer } from "../../host/clock.ts";
 import type { FileLock } from "../../host/disk.ts";
 import type { Host } from "../../host/host.ts";
+import { assert } from "../../lib/assert.ts";
 import { OperationalError } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { MemberConfig } from "../config/member-config.ts";
@@ -40,6 +41,7 @@ export class StandaloneMember {
    * with what `Database.open` finds wrong, and with EADDRINUSE and its like.
    */
   static async start(host: Host, config: MemberConfig): Promise<StandaloneMember> {
+    assert(config.mode === "standalone", "a member of an ensemble does not commit by itself");
     const locks = await lockDirectories(host, config);
     try {
       const server = new ClientServer(host, config);
