@@ -19,7 +19,8 @@ export interface LogEndHooks {
   onFailure(error: Error): void;
   /** Runs what may fail as the disk does, beside everything else. */
   background(task: () => Promise<void>): void;
-  flush(upTo: number): Promise<void>;
+  /** Resolves with why what lies below `upTo` is not durable; undefined where it is. */
+  flush(upTo: number): Promise<Error | undefined>;
 }
 
 /**
@@ -113,10 +114,7 @@ export class LogEnd {
         done(error);
         return;
       }
-      this.#hooks.background(async () => {
-        await this.#hooks.flush(this.offset);
-        done(this.queue.failure);
-      });
+      this.#context.tasks.run(async () => done(await this.#hooks.flush(this.offset)));
     };
   }
 
@@ -136,7 +134,7 @@ export class LogEnd {
     this.producers.endOffset = base;
     this.snapshots.take(this.producers);
     this.addSegment(base);
-    this.#hooks.background(() => this.#hooks.flush(base));
+    this.#hooks.background(async () => void (await this.#hooks.flush(base)));
   }
 
   #trim(segment: Segment): void {

@@ -176,6 +176,16 @@ describe("writing", () => {
     expect(bench.content("00000000000000000000.log").length).toBe(bench.log.sizeBytes);
   });
 
+  test("flush.messages: a sync that fails is told to the appends that wait for it", async () => {
+    const bench = new LogBench({ flushMessages: 1 });
+    bench.node.disk.inject = (call) => (call.operation === "sync" ? "EIO" : undefined);
+    const errors: unknown[] = [];
+    for (let index = 0; index < 2; index++) bench.log.appendAsLeader(testBatch(), client, (error) => errors.push(errorCode(error)));
+    await bench.run(100);
+    expect([errors, bench.context.ioErrors.length]).toEqual([["EIO", "EIO"], 1]);
+    await expect(bench.settle(bench.log.truncateTo(0))).rejects.toThrow("failed");
+  });
+
   test.each(["small", "large"])("an error of the disk fails the log once and for all, in a %s append", async (size) => {
     const bench = new LogBench();
     bench.append();

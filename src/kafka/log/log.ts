@@ -1,5 +1,5 @@
 import { assert, AssertionFailure } from "../../lib/assert.ts";
-import { toError } from "../../lib/error.ts";
+import { OperationalError, toError } from "../../lib/error.ts";
 import type { Disk } from "../../host/disk.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { NO_PRODUCER_ID, NO_TIMESTAMP, batchBaseOffset, batchProducerId, setBatchPlace, setBatchTimestamp } from "../records/batch.ts";
@@ -57,7 +57,10 @@ export class PartitionLog {
     this.#end = new LogEnd(context, parts, {
       onFailure: (error) => this.#fail(error),
       background: this.#background,
-      flush: (upTo) => this.flush(upTo),
+      flush: async (upTo) => {
+        await this.flush(upTo);
+        return this.#state === "open" ? undefined : (this.#failure ?? this.#unusableError());
+      },
     });
     this.#reader = new LogReader(this.#end.segments, this.#end.tail);
     this.#bin = new SegmentBin(context.timers, this.#background);
@@ -343,6 +346,7 @@ export class PartitionLog {
   /**
    * Drops all records at and above `offset`, and the whole batch that `offset` lies in; the log then ends there. A
    * follower's. False: the log ends at or below `offset`, and only leader epochs that nobody wrote in are forgotten.
+   * Rejects where the log cannot be used (ERR_LOG_STORAGE) or fails on the way.
    */
   truncateTo(offset: number): Promise<boolean> {
     assert(offset >= 0, `${this.name} cannot be truncated to ${offset}`);
@@ -417,6 +421,7 @@ export class PartitionLog {
   /** Runs `task` alone: what is queued is written and synced first, appends are refused and flushes wait. */
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
+    if (this.#state !== "open") throw this.#unusableError();
     let end = (): void => undefined;
     this.#exclusive = new Promise((resolve) => (end = resolve));
     try {
@@ -525,8 +530,13 @@ export class PartitionLog {
     this.#context.tasks.run(() => this.#guarded(task));
   };
 
+  #unusableError(): OperationalError {
+    return new OperationalError("ERR_LOG_STORAGE", `The log in ${this.#directory.path} is ${this.#state}`, { cause: this.#failure });
+  }
+
   /** Awaits I/O; an error makes the log fail, and the result undefined. */
   async #guarded<T>(task: () => Promise<T>): Promise<T | undefined> {
+    if (this.#state !== "open") return undefined;
     try {
       return await task();
     } catch (thrown) {

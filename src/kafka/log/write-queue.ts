@@ -5,8 +5,9 @@ import type { Segment } from "./segment.ts";
 
 /** A larger write holds the loop for longer than the thread pool costs. */
 const SYNC_BYTES_MAX = 64 * 1024;
-/** A write that took this long met the disk instead of the page cache: the next ones leave the loop alone. */
+/** A write that took this much longer than copying its bytes met the disk instead of the page cache: the next ones leave the loop alone. */
 const SLOW_WRITE_MS = 2;
+const COPIED_BYTES_PER_MS = 500_000;
 /** What one gathered write takes at most. */
 const GATHERED_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -82,10 +83,14 @@ export class WriteQueue {
       done(this.failure);
       return;
     }
-    this.#slow = this.#clock.monotonicMs() - startMs > SLOW_WRITE_MS;
+    this.#slow = this.#tookLong(startMs, bytes.length);
     segment.wroteTo(position + bytes.length);
     this.writtenOffset = endOffset;
     done(undefined);
+  }
+
+  #tookLong(startMs: number, bytes: number): boolean {
+    return this.#clock.monotonicMs() - startMs > SLOW_WRITE_MS + bytes / COPIED_BYTES_PER_MS;
   }
 
   #enqueue(queued: Queued): void {
@@ -115,7 +120,10 @@ export class WriteQueue {
         this.#fail(toError(thrown));
         break;
       }
-      this.#slow = this.#clock.monotonicMs() - startMs > SLOW_WRITE_MS;
+      this.#slow = this.#tookLong(
+        startMs,
+        run.reduce((sum, queued) => sum + queued.bytes.length, 0),
+      );
       this.#settle(run);
     }
     this.#draining = undefined;

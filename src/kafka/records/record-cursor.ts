@@ -18,12 +18,7 @@ import {
  */
 export class RecordCursor {
   buffer: Buffer = EMPTY;
-  offset = 0;
   offsetDelta = 0;
-  /** LogAppendTime batches give every record the time of the append. */
-  timestamp = 0;
-  /** -1 where the batch has none. */
-  sequence = NO_SEQUENCE;
   keyAt = 0;
   /** -1: null. */
   keyLength = 0;
@@ -39,6 +34,7 @@ export class RecordCursor {
   #position = 0;
   #end = 0;
   #remaining = 0;
+  #timestampDelta = 0;
   #baseOffset = 0;
   #baseTimestamp = 0;
   #baseSequence = 0;
@@ -69,33 +65,82 @@ export class RecordCursor {
       return false;
     }
     this.#remaining--;
+    return this.#nextShort() || this.#nextAny();
+  }
+
+  /** A record without headers whose varints are short, as most are; of any other it says false and has moved nothing. */
+  #nextShort(): boolean {
+    const { buffer } = this;
+    let at = this.#position;
+    const length = shortVarint(buffer, at);
+    const bodyEnd = at + varintBytes(buffer, at) + length;
+    if (length === NOT_SHORT || bodyEnd > this.#end) return false;
+    at += varintBytes(buffer, at) + 1;
+    const timestampDelta = shortVarint(buffer, at);
+    at += varintBytes(buffer, at);
+    const offsetDelta = shortVarint(buffer, at);
+    at += varintBytes(buffer, at);
+    const keyLength = shortVarint(buffer, at);
+    const keyAt = (at += varintBytes(buffer, at));
+    if (keyLength > 0) at += keyLength;
+    const valueLength = shortVarint(buffer, at);
+    const valueAt = (at += varintBytes(buffer, at));
+    if (valueLength > 0) at += valueLength;
+    if (at !== bodyEnd - 1 || buffer[at] !== 0) return false;
+    if (timestampDelta === NOT_SHORT || offsetDelta === NOT_SHORT || keyLength === NOT_SHORT || valueLength === NOT_SHORT) return false;
+    this.#timestampDelta = timestampDelta;
+    this.offsetDelta = offsetDelta;
+    this.keyLength = keyLength;
+    this.keyAt = keyAt;
+    this.valueLength = valueLength;
+    this.valueAt = valueAt;
+    this.headerCount = 0;
+    this.headersAt = bodyEnd;
+    this.#position = bodyEnd;
+    return true;
+  }
+
+  #nextAny(): boolean {
     const length = this.#varint();
     const bodyAt = this.#position;
-    if (length < 1 || length > this.#end - bodyAt) return this.#fail("a record is longer than its batch");
+    if (length < BODY_BYTES_MIN || length > this.#end - bodyAt) return this.#fail("a record is longer or shorter than its batch allows");
     this.#position++;
-    const timestampDelta = this.#varlong();
+    this.#timestampDelta = this.#varlong();
     this.offsetDelta = this.#varint();
     this.keyLength = this.#varint();
-    this.keyAt = this.#position;
-    this.#skip(this.keyLength);
+    this.keyAt = this.#skip(this.keyLength);
     this.valueLength = this.#varint();
-    this.valueAt = this.#position;
-    this.#skip(this.valueLength);
+    this.valueAt = this.#skip(this.valueLength);
     this.headerCount = this.#varint();
     this.headersAt = this.#position;
-    if (this.headerCount < 0) return this.#fail(`a record has ${this.headerCount} headers`);
+    this.#skipHeaders();
+    if (this.problem !== undefined) return this.#fail(this.problem);
+    if (this.#position !== bodyAt + length) return this.#fail("a record's fields do not fill its length");
+    return true;
+  }
+
+  get offset(): number {
+    return this.#baseOffset + this.offsetDelta;
+  }
+
+  /** LogAppendTime batches give every record the time of the append. */
+  get timestamp(): number {
+    return this.#appendTime ?? this.#baseTimestamp + this.#timestampDelta;
+  }
+
+  /** -1 where the batch has none. */
+  get sequence(): number {
+    return this.#baseSequence < 0 ? NO_SEQUENCE : addToSequence(this.#baseSequence, this.offsetDelta);
+  }
+
+  #skipHeaders(): void {
+    if (this.headerCount < 0) this.problem = `a record has ${this.headerCount} headers`;
     for (let header = 0; header < this.headerCount && this.problem === undefined; header++) {
       const keyLength = this.#varint();
-      if (keyLength < 0) return this.#fail("a record's header has no key");
+      if (keyLength < 0) this.problem = "a record's header has no key";
       this.#skip(keyLength);
       this.#skip(this.#varint());
     }
-    if (this.problem !== undefined) return this.#fail(this.problem);
-    if (this.#position !== bodyAt + length) return this.#fail("a record's fields do not fill its length");
-    this.offset = this.#baseOffset + this.offsetDelta;
-    this.timestamp = this.#appendTime ?? this.#baseTimestamp + timestampDelta;
-    this.sequence = this.#baseSequence < 0 ? NO_SEQUENCE : addToSequence(this.#baseSequence, this.offsetDelta);
-    return true;
   }
 
   /** Null, or a view of the key's bytes. */
@@ -113,9 +158,12 @@ export class RecordCursor {
     return false;
   }
 
-  #skip(length: number): void {
-    if (length > this.#end - this.#position) this.problem = "a record is longer than its batch";
-    else if (length > 0) this.#position += length;
+  /** Returns where it began. */
+  #skip(length: number): number {
+    const at = this.#position;
+    if (length > this.#end - at) this.problem = "a record is longer than its batch";
+    else if (length > 0) this.#position = at + length;
+    return at;
   }
 
   #byte(): number {
@@ -157,3 +205,20 @@ export class RecordCursor {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Attributes and five varints. */
+const BODY_BYTES_MIN = 6;
+/** What `shortVarint` says of a longer one; no varint of two bytes is so large. */
+const NOT_SHORT = 0x8000;
+
+/** Of a varint of one or two bytes; anything for what lies beyond the buffer. */
+function shortVarint(buffer: Buffer, at: number): number {
+  const low = buffer[at] as number;
+  if (low < 0x80) return (low >>> 1) ^ -(low & 1);
+  const high = buffer[at + 1] as number;
+  if (high >= 0x80) return NOT_SHORT;
+  return (((low & 0x7f) | (high << 7)) >>> 1) ^ -(low & 1);
+}
+
+function varintBytes(buffer: Buffer, at: number): number {
+  return (buffer[at] as number) < 0x80 ? 1 : 2;
+}

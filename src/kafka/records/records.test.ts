@@ -241,6 +241,72 @@ describe("records", () => {
     );
   });
 
+  test("the cursor sees in any bytes what a plain decoder sees", () => {
+    const varint = (from: Buffer, at: number, bytesMax: number): { value: number; next: number } | undefined => {
+      let value = 0n;
+      for (let index = 0; index < bytesMax; index++) {
+        const byte = from[at + index];
+        if (byte === undefined) return undefined;
+        value |= BigInt(byte & 0x7f) << BigInt(7 * index);
+        if (byte < 0x80) return { value: Number(bytesMax === 5 ? BigInt.asIntN(32, (BigInt.asUintN(32, value) >> 1n) ^ -(value & 1n)) : (value >> 1n) ^ -(value & 1n)), next: at + index + 1 };
+      }
+      return undefined;
+    };
+    /** Undefined where the section is not `count` records and nothing else. */
+    const decode = (section: Buffer, count: number): (readonly number[])[] | undefined => {
+      const records: (readonly number[])[] = [];
+      let at = 0;
+      const next = (bytesMax: number): number => {
+        const read = varint(section, at, bytesMax);
+        at = read?.next ?? NaN;
+        return read?.value ?? NaN;
+      };
+      const skip = (length: number): void => void (at += Math.max(0, length));
+      for (let index = 0; index < count; index++) {
+        const length = next(5);
+        const end = at + length;
+        if (!(length >= 0 && end <= section.length)) return undefined;
+        at++;
+        const fields = [next(10), next(5)];
+        for (let field = 0; field < 2; field++) {
+          fields.push(next(5));
+          skip(fields.at(-1) ?? 0);
+        }
+        const headers = next(5);
+        if (!(headers >= 0)) return undefined;
+        for (let header = 0; header < headers; header++) {
+          const keyLength = next(5);
+          if (!(keyLength >= 0 && at <= end)) return undefined;
+          skip(keyLength);
+          skip(next(5));
+        }
+        if (at !== end) return undefined;
+        records.push([...fields, headers]);
+      }
+      return at === section.length ? records : undefined;
+    };
+    const cursor = new RecordCursor();
+    const look = (section: Buffer, count: number): (readonly number[])[] | undefined => {
+      const header = bytes("v2").subarray(0, 61);
+      header.writeInt32BE(count, 57);
+      const records: (readonly number[])[] = [];
+      cursor.openSection(header, 0, section, 0, section.length);
+      while (cursor.next()) records.push([cursor.timestamp - 1_600_000_000_000, cursor.offsetDelta, cursor.keyLength, cursor.valueLength, cursor.headerCount]);
+      return cursor.problem === undefined ? records : undefined;
+    };
+    const field = fc.option(fc.uint8Array({ maxLength: 100 }).map((data) => Buffer.from(data)));
+    const record = fc.record({ key: field, value: field, timestamp: fc.integer({ min: 0, max: 20_000 }), headers: fc.array(fc.record({ key: fc.constant("h"), value: field }), { maxLength: 1 }) });
+    const edit = fc.record({ at: fc.nat(400), byte: fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 0x7f, 0x80, 0x81, 0xff)) });
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 6 }), fc.array(edit, { maxLength: 3 }), fc.integer({ min: -1, max: 1 }), (records, edits, more) => {
+        const section = buildBatch(records).subarray(61);
+        for (const { at, byte } of edits) if (at < section.length) section[at] = byte;
+        expect(look(section, records.length + more)).toEqual(decode(section, records.length + more));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
   test("arbitrary bytes in place of records end in a problem or in records, never in an exception", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.integer(), (data, count) => {
