@@ -58,11 +58,11 @@ interface Serving {
 export class ClientServer implements ConnectionListener, TreeListener {
   readonly config: ServerConfig;
   readonly host: Host;
+  readonly policy: AclPolicy;
   readonly stats = new ServerStats();
   /** What gtmk shows and stmk sets; nothing else looks at it. Source: ZooTrace. */
   traceMask = 0x132n;
   readonly #log: Logger;
-  readonly #policy: AclPolicy;
   readonly #tasks: TaskGroup;
   readonly #connections = new Map<WatcherId, ClientConnection>();
   readonly #sessions = new Map<SessionId, ClientConnection>();
@@ -80,16 +80,12 @@ export class ClientServer implements ConnectionListener, TreeListener {
     this.host = host;
     this.config = config;
     this.#log = host.log.child("zookeeper-server");
-    this.#policy = { skipAcl: config.skipACL, providers: BUILT_IN_PROVIDERS };
+    this.policy = { skipAcl: config.skipACL, providers: BUILT_IN_PROVIDERS };
     this.#tasks = new TaskGroup((error) => host.fail(error));
     this.#idle = new ExpiryQueue(config.nioSessionlessCnxnTimeout);
     this.#idleTicker = new Ticker(host, config.nioSessionlessCnxnTimeout, (now) => {
       for (const connection of this.#idle.takeDue(now)) connection.destroy();
     });
-  }
-
-  get policy(): AclPolicy {
-    return this.#policy;
   }
 
   /** Where clients find it; undefined before `listen`. */
@@ -124,7 +120,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
   serve(role: Role): void {
     const pipeline = new RequestPipeline({
       clock: this.host.clock,
-      policy: this.#policy,
+      policy: this.policy,
       stats: this.stats,
       role,
       sessionOpened: (connection) => this.#welcome(connection),
@@ -273,7 +269,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
   watchEvent(watcher: WatcherId, event: WatchEvent): void {
     const connection = this.#connections.get(watcher);
     if (connection === undefined) return;
-    if (connection.watchesPersistently && !permits(this.#policy, event.acl, Perms.read, connection.ids)) return;
+    if (connection.watchesPersistently && !permits(this.policy, event.acl, Perms.read, connection.ids)) return;
     if (event !== this.#lastEvent) {
       this.#lastEvent = event;
       this.#lastNotification = notification(event);
