@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatLeaderEpochs, formatOffsets, parseLeaderEpochs, parseOffsets } from "./checkpoint.ts";
-import { deletedDirectoryName, futureDirectoryName, parsePartitionDirectory, parseSegmentFile, segmentFileName } from "./names.ts";
+import { deletedDirectoryName, parsePartitionDirectory, parseSegmentFile, segmentFileName } from "./names.ts";
 
 describe("checkpoints", () => {
   test("offsets are a line each: topic, partition, offset", () => {
@@ -45,7 +45,7 @@ describe("names", () => {
     const id = "0123456789abcdef0123456789abcdef";
     expect(parsePartitionDirectory("my-topic.x-12", "/d")).toEqual({ topic: "my-topic.x", partition: 12, kind: "current" });
     expect(parsePartitionDirectory(deletedDirectoryName("t", 1, id), "/d")).toEqual({ topic: "t", partition: 1, kind: "delete" });
-    expect(parsePartitionDirectory(futureDirectoryName("a.b", 1, id), "/d")).toEqual({ topic: "a.b", partition: 1, kind: "future" });
+    expect(parsePartitionDirectory(`a.b-1.${id}-future`, "/d")).toEqual({ topic: "a.b", partition: 1, kind: "future" });
     expect(deletedDirectoryName("t".repeat(249), 11, id)).toHaveLength(255);
   });
 

@@ -38,10 +38,6 @@ export function deletedDirectoryName(topic: string, partition: number, uniqueId:
   return topic.slice(0, NAME_BYTES_MAX - suffix.length) + suffix;
 }
 
-export function futureDirectoryName(topic: string, partition: number, uniqueId: string): string {
-  return `${topic}-${partition}.${uniqueId}-future`;
-}
-
 export type SegmentFileKind = "log" | "index" | "timeindex" | "txnindex" | "snapshot";
 
 /** `00000000000000000042.log`; a snapshot is named by the offset that follows the last one in it. */

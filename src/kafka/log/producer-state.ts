@@ -22,9 +22,6 @@ import { refused, type Refusal } from "../records/validate.ts";
 const REMEMBERED_BATCHES = 5;
 const NO_OFFSET = -1;
 
-/** Who writes: clients number their batches, coordinators do not, and what is replicated was checked by the leader. */
-export type AppendOrigin = "client" | "coordinator" | "replication";
-
 export interface AppendedBatch {
   readonly lastSequence: number;
   readonly lastOffset: number;
@@ -102,7 +99,10 @@ export class ProducerState {
     return first;
   }
 
-  /** Whether this batch, which has a producer id, may be appended now. Nothing is asked of what was replicated. */
+  /**
+   * Whether this batch, which has a producer id, may be appended now. Clients number their batches, coordinators do
+   * not; nothing is asked of what was replicated, for the leader checked it.
+   */
   check(batch: Buffer, at: number, size: number, origin: "client" | "coordinator"): Duplicate | Refusal | undefined {
     const producerId = batchProducerId(batch, at);
     const epoch = batchProducerEpoch(batch, at);

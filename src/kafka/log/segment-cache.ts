@@ -23,10 +23,6 @@ export class SegmentCache {
     this.#tasks = tasks;
   }
 
-  get size(): number {
-    return this.#open.size;
-  }
-
   /** `segment` is open and was used just now. */
   touch(segment: Cached): void {
     this.forget(segment);

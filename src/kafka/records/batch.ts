@@ -14,7 +14,7 @@ import { crc32, crc32c } from "./crc.ts";
  */
 export const BATCH_HEADER_BYTES = 61;
 /** Offset and length, in front of every batch and message. */
-export const LOG_OVERHEAD_BYTES = 12;
+const LOG_OVERHEAD_BYTES = 12;
 /** As much as tells a batch's size and format. */
 export const BATCH_PREFIX_BYTES = 17;
 /** Of v0 messages, v1 messages and v2 batches: the least that the length field may say. */
