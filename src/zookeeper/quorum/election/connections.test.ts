@@ -59,8 +59,8 @@ interface Stage {
   readonly world: World;
   readonly nodes: readonly SimNode[];
   /** A member with its port open. */
-  begin(id: number): Promise<End>;
-  call(from: number, to: number, ...bytes: Buffer[]): Promise<Raw>;
+  readonly begin: (id: number) => Promise<End>;
+  readonly call: (from: number, to: number, ...bytes: Buffer[]) => Promise<Raw>;
 }
 
 function play(act: (stage: Stage) => Promise<void>): Promise<void> {

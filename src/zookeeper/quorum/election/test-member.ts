@@ -139,23 +139,22 @@ export class TestMember {
   }
 
   async #follow(leader: number): Promise<void> {
-    let heardMs = this.#now();
-    let given = false;
+    const bond = { heardMs: this.#now(), over: false };
     let connection: Connection | undefined;
     const { host } = must(
       this.#ensemble.members.find(({ id }) => id === leader),
       "leader",
     );
-    while (!given && this.#now() - heardMs < PATIENCE_MS) {
+    while (!bond.over && this.#now() - bond.heardMs < PATIENCE_MS) {
       if (connection === undefined || connection.closed) {
         try {
           connection = await this.#host.net.connect({ host, port: 2888, timeoutMs: 500 });
           readRecords(connection, 16, (record) => {
-            heardMs = this.#now();
+            bond.heardMs = this.#now();
             const epoch = readInt64(record, 0);
-            if (epoch === 0 || given) return;
+            if (epoch === 0 || bond.over) return;
             const { acceptedEpoch, acceptedFrom } = this.#stored;
-            if (epoch < acceptedEpoch) given = true;
+            if (epoch < acceptedEpoch) bond.over = true;
             else if (readInt64(record, 8) === 1) this.#establish(epoch, leader);
             else if (epoch > acceptedEpoch || acceptedFrom === leader) this.#accept(epoch, leader);
           });
@@ -171,7 +170,7 @@ export class TestMember {
       }
       await this.#sleep();
     }
-    given = true;
+    bond.over = true;
     connection?.destroy();
   }
 }
