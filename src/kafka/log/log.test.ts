@@ -405,6 +405,18 @@ describe("truncation", () => {
     expect(append(50)).toMatchObject({ kind: "appended", duplicate: false });
   });
 
+  test("an older segment that becomes the active one goes on ageing from its first record", async () => {
+    const bench = new LogBench({ segmentMs: 1000, segmentBytes: 3 * testBatch().length });
+    for (const timestamp of [5000, 5001, 5002, 5003]) bench.append({ timestamp });
+    await bench.settle(bench.log.truncateTo(2));
+    bench.append({ timestamp: 6001 });
+    expect(bench.log.segments.map((segment) => segment.baseOffset)).toEqual([0, 2]);
+    await bench.settle(bench.log.close());
+    await bench.reopen({ clean: true });
+    bench.append({ timestamp: 7002 });
+    expect(bench.log.segments.length).toBe(3);
+  });
+
   test("refuses appends while it runs, and lets them in again", async () => {
     const bench = filled();
     const truncation = bench.log.truncateTo(50);

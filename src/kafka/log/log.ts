@@ -384,6 +384,7 @@ export class PartitionLog {
     return segment.use(async () => {
       const position = (await segment.locate(offset))?.position ?? segment.sizeBytes;
       const max = await segment.maxTimestampBefore(offset, position);
+      await segment.knowFirstTimestamp();
       const startOffset = Math.min(this.#startOffset, offset);
       const state = new ProducerState();
       await snapshots.prune((taken) => taken > offset || taken <= startOffset);

@@ -122,13 +122,8 @@ class LogOpening {
       await replaceTextFile(this.#context.disk, this.#directory.path, LEADER_EPOCH_FILE, formatLeaderEpochs(epochs.entries));
       epochs.changed = false;
     }
-    await active.use(async (file) => {
-      await scanBatches(file, 0, active.writtenBytes, { bodies: "none", windowBytes: 0 }, (buffer, at) => {
-        active.firstTimestamp = batchMaxTimestamp(buffer, at);
-        return true;
-      });
-      active.activate();
-    });
+    await active.knowFirstTimestamp();
+    await active.use(() => Promise.resolve(active.activate()));
     const producers = await this.#finalProducers(segments, snapshots, startOffset, endOffset);
     return new PartitionLog(this.#context, {
       ...this.#options,

@@ -79,7 +79,7 @@ export class Segment implements Cached {
   #offsetOfMaxTimestamp = 0;
   #preallocated = false;
   #users = 0;
-  #onUnused: (() => void) | undefined;
+  #whenUnused: (() => void)[] = [];
   /** Something was written that no sync has made durable. */
   unsynced = false;
 
@@ -151,10 +151,14 @@ export class Segment implements Cached {
     } catch (thrown) {
       throw this.deleted && !(thrown instanceof AssertionFailure) ? new SegmentGone() : thrown;
     } finally {
-      this.#users--;
       if (!this.#active && !this.deleted) this.#options.cache.touch(this);
-      if (this.#users === 0) this.#onUnused?.();
+      this.#endUse();
     }
+  }
+
+  #endUse(): void {
+    this.#users--;
+    if (this.#users === 0) for (const resolve of this.#whenUnused.splice(0)) resolve();
   }
 
   async #load(): Promise<void> {
@@ -175,6 +179,16 @@ export class Segment implements Cached {
       if (this.#log === undefined) this.#log = file;
       else await file.close();
     }
+  }
+
+  /** For a segment that was not filled by this process, before it is appended to. */
+  knowFirstTimestamp(): Promise<void> {
+    return this.use(async (file) => {
+      await scanBatches(file, 0, this.writtenBytes, { bodies: "none", windowBytes: 0 }, (buffer, at) => {
+        this.firstTimestamp = batchMaxTimestamp(buffer, at);
+        return true;
+      });
+    });
   }
 
   /** The greatest timestamp of a record, or the file's modification time where records have none. */
@@ -411,8 +425,7 @@ export class Segment implements Cached {
       await this.#txnFile?.dataSync();
       if (!this.#active && !this.unsynced) await this.#closeIndexFiles();
     } finally {
-      this.#users--;
-      if (this.#users === 0) this.#onUnused?.();
+      this.#endUse();
     }
     if (!this.#active && !this.deleted) this.#options.cache.touch(this);
   }
@@ -452,7 +465,7 @@ export class Segment implements Cached {
   /** Closes the files, once nobody reads them, without writing anything. */
   async close(): Promise<void> {
     this.#options.cache.forget(this);
-    if (this.#users > 0) await new Promise<void>((resolve) => (this.#onUnused = resolve));
+    while (this.#users > 0) await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
     this.#active = false;
     this.unsynced = false;
     await this.release();
