@@ -448,6 +448,7 @@ class Model {
     assert(logged?.header.cxid === transaction.header.cxid, "what is committed is the next in the log");
     member.tree.push(transaction);
     if (member.serving) this.#checkTree(member, member.tree.length - 1);
+    else assert(member.tree.length <= member.log.length, "what is not known to be on a quorum's disks is on this one");
   }
 
   #arm(member: Member, at: number, run: () => void): void {
