@@ -152,16 +152,27 @@ export class LogManager {
     }
     const counts = new Map(live.map((directory) => [directory, [...this.#logsIn(directory.path)].length]));
     for (const directory of live.toSorted((a, b) => (counts.get(a) ?? 0) - (counts.get(b) ?? 0))) {
-      try {
-        const log = createLog(this.#context, { topic, partition, logDirectory: directory.path, name, config: this.#options.configOf(topic) });
-        this.#logs.set(name, log);
-        return log;
-      } catch (error) {
-        if (!isDiskError(error)) throw error;
-        this.#fail(directory.path, toError(error));
-      }
+      const log = await this.#createIn(directory, topic, partition);
+      if (log !== undefined) return log;
     }
     throw new OperationalError("ERR_LOG_STORAGE", `No log directory is left for ${name}`);
+  }
+
+  /** In the map at once. Its names are durable before anything is written: a crash could otherwise keep later segments only. */
+  async #createIn(directory: LogDirectory, topic: string, partition: number): Promise<PartitionLog | undefined> {
+    const { disk } = this.#options.host;
+    const name = partitionName(topic, partition);
+    try {
+      const log = createLog(this.#context, { topic, partition, logDirectory: directory.path, name, config: this.#options.configOf(topic) });
+      this.#logs.set(name, log);
+      await disk.syncDirectory(log.directory);
+      await disk.syncDirectory(directory.path);
+      return log;
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+      this.#fail(directory.path, toError(error));
+      return undefined;
+    }
   }
 
   /** Takes the partition's logs out of service at once; their files are removed later. Resolves when no checkpoint names them any more. */

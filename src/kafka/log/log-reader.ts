@@ -70,7 +70,8 @@ export class LogReader {
     const known = this.#places.get(limits.offset);
     const place: Partial<BatchPlace> | undefined = known?.segment === segment ? known : await segment.locate(limits.offset);
     const position = place?.position;
-    if (position === undefined) return undefined;
+    // A remembered place may be the segment's end, with a gap behind it.
+    if (position === undefined || position >= segment.writtenBytes) return undefined;
     const bytes = await this.#bytes(segment, position, limits, place?.sizeBytes ?? 0);
     const range = batchRange(bytes, limits);
     if (range.nextOffset > limits.offset) this.#remember(range.nextOffset, segment, position + range.end);

@@ -287,6 +287,17 @@ describe("a follower", () => {
     expect(bench.log.endOffsetForEpoch(5)).toEqual({ epoch: 5, endOffset: 21 });
   });
 
+  test("is read on over gaps, within a segment and between two", async () => {
+    const bench = new LogBench({ segmentBytes: 3 * testBatch().length }, { tailBytesMax: 0 });
+    for (const baseOffset of [0, 10, 20, 35, 36, 50, 70]) bench.replicate({ baseOffset });
+    expect(bench.log.segments.map((segment) => segment.baseOffset)).toEqual([0, 35, 70]);
+    for (const limits of [{ maxBytes: 1 }, {}]) {
+      const offsets: number[] = [];
+      for (let offset = 0; offset < bench.log.endOffset; offset = (offsets.at(-1) ?? Infinity) + 1) offsets.push(...(await bench.read(offset, limits)).map(([, last]) => last));
+      expect(offsets).toEqual([0, 10, 20, 35, 36, 50, 70]);
+    }
+  });
+
   test("spreads what it is sent over segments, and says when all of it is written", async () => {
     const bench = new LogBench({ segmentBytes: 1000 });
     let done = 0;

@@ -265,7 +265,7 @@ async function storedBatches(log: PartitionLog, bench: LogBench): Promise<Buffer
 async function liveThrough(seed: number, crash: "kill" | "powerLoss"): Promise<void> {
   const prng = new Prng(seed).fork("plan");
   const bench = new LogBench({ segmentBytes: 100_000, indexIntervalBytes: prng.pick([0, 500, 4096]), preallocate: prng.chance(1, 4), fileDeleteDelayMs: 100 }, { seed, tailBytesMax: prng.pick([0, 50_000]), cacheBytesMax: prng.pick([0, 100_000]) });
-  await bench.settle(bench.node.host.disk.syncDirectory("/"));
+  for (const path of ["/", bench.logDirectory, bench.directory]) await bench.settle(bench.node.host.disk.syncDirectory(path));
   const model: Model = { batches: [], durable: 0 };
   for (let life = 0; life < 3; life++) {
     const sequences = new Map([...bench.log.producers.values()].map((entry) => [entry.producerId, (entry.batches.at(-1)?.lastSequence ?? -1) + 1]));
