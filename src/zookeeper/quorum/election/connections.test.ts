@@ -102,6 +102,7 @@ describe("a pair", () => {
       await world.run({ forMs: 100 });
       expect([one.heard, two.heard]).toEqual([["2: b"], ["1: a", "1: c"]]);
       expect(nodes.map((node) => node.resources.connections)).toEqual([1, 1, 0, 0]);
+      await world.run({ forMs: 20_000 });
       expect([one.connections.connected, two.connections.connected]).toEqual([[2], [1]]);
     }));
 
@@ -115,6 +116,33 @@ describe("a pair", () => {
       expect(three.connections.connected).toEqual([1]);
       expect(smaller.connections.connected).toEqual([3]);
       expect(nodes.map((node) => node.resources.connections)).toEqual([1, 0, 1, 0]);
+    }));
+
+  test("begins anew when the smaller calls, whatever the larger believes of the connection before", () =>
+    play(async ({ world, begin, call }) => {
+      const [one, three] = [await begin(1), await begin(3)];
+      three.send(1, "a");
+      await world.run({ forMs: 100 });
+      const before = one.connections.connected;
+      await call(2, 3, encodeInitialMessage(1, { host: "n1", port: PORT }));
+      await world.run({ forMs: 100 });
+      expect([before, one.connections.connected, three.connections.connected]).toEqual([[3], [3], [1]]);
+      expect(one.heard).toEqual(["3: a", "3: a"]);
+    }));
+
+  test("whose larger has come while the smaller still dialled is left as it is: the dial ends without a word", () =>
+    play(async ({ world, nodes, begin, call }) => {
+      const one = await begin(1);
+      const callers: Raw[] = [];
+      await world.settle(nodes[1]!.host.net.listen({ port: PORT }, (connection) => callers.push(new Raw(connection))));
+      world.net.clog(nodes[0]!, nodes[1]!, 300);
+      one.send(2, "a");
+      one.send(2, "b");
+      one.connections.connectAll();
+      const link = await call(2, 1, encodeInitialMessage(2, { host: "n2", port: PORT }));
+      await world.run({ forMs: 600 });
+      expect(callers.map(({ bytes, closed }) => [bytes.length, closed])).toEqual([[0, true]]);
+      expect(link.bytes).toEqual(frameOf("b"));
     }));
 
   test("that sends at the same moment settles on one connection, in any order of events", async () => {
@@ -273,6 +301,19 @@ describe("a caller", () => {
       for (const { connection } of callers) connection.destroy();
       await world.run({ forMs: 100 });
       expect([three.connections.connected, three.connections.delivered]).toEqual([[], false]);
+    }));
+
+  test("who is no member takes nobody's place, however many there were", () =>
+    play(async ({ world, begin, call }) => {
+      const [one, two] = [await begin(1), await begin(2)];
+      for (let id = 100; id < 1300; id++) {
+        const caller = await call(4, 1, encodeInitialMessage(id, { host: "n4", port: 4000 }));
+        await world.run({ forMs: 5 });
+        caller.connection.destroy();
+      }
+      one.send(2, "a");
+      await world.run({ forMs: 100 });
+      expect(two.heard).toEqual(["1: a"]);
     }));
 
   test("from before the initial message gives its bare id", () =>
