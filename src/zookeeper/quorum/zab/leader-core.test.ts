@@ -161,6 +161,20 @@ describe("a new leader", () => {
     }
   });
 
+  test("who has acknowledged everything is waited for no shorter than the others", () => {
+    const scene = new Scene({ ensemble: ensemble(5) });
+    scene.step({ kind: "start" });
+    for (const learner of [2, 3]) scene.introduce(learner);
+    scene.step({ kind: "acceptedEpochPersisted" });
+    for (const learner of [2, 3]) scene.ackEpoch(learner);
+    scene.step({ kind: "currentEpochPersisted" });
+    scene.ack(2, z(3, 0));
+    expect(scene.pass(900)).toEqual([]);
+    expect(scene.ack(3, z(3, 0)).map((effect) => effect.kind)).toEqual(["established", "send", "send"]);
+    expect(scene.pass(450).filter((effect) => effect.kind === "close")).toEqual([]);
+    expect(scene.pass(50).filter((effect) => effect.kind === "close")).toHaveLength(2);
+  });
+
   test("a learner that knows a later configuration, or does not keep to the order, is sent away", () => {
     const closed = [expect.objectContaining({ kind: "close", learner: 2 })];
     expect(new Scene().introduce(2, { configVersion: 5 })).toEqual(closed);
@@ -291,6 +305,37 @@ describe("a leader's broadcast", () => {
       effects.push(...stuck.pass(50));
     }
     expect(effects).toContainEqual(expect.objectContaining({ kind: "close", learner: 2, reason: expect.stringContaining("acknowledged") }));
+  });
+
+  test("a follower that lags behind steadily, but goes on, is kept; its synchronization is no lag", () => {
+    const scene = new Scene().establish();
+    scene.propose(1);
+    scene.join(3);
+    const effects: LeaderEffect[] = [];
+    const wait = (learner: number): void => {
+      for (let round = 0; round < 8; round++) {
+        scene.receive(learner, { kind: "ping", zxid: z(3, 0), touched: [] });
+        effects.push(...scene.pass(50));
+      }
+    };
+    scene.ack(2, z(3, 1));
+    wait(2);
+    scene.ack(3, z(3, 0));
+    wait(3);
+    scene.propose(2);
+    scene.ack(3, z(3, 1));
+    wait(3);
+    expect(effects.filter((effect) => effect.kind === "close" && effect.learner === 3)).toEqual([]);
+    scene.receive(3, { kind: "ping", zxid: z(3, 0), touched: [] });
+    expect(scene.pass(100)).toContainEqual(expect.objectContaining({ kind: "close", learner: 3, reason: expect.stringContaining("acknowledged") }));
+  });
+
+  test("a leader that is established leads on, however long", () => {
+    const scene = new Scene().establish();
+    for (let round = 0; round < 100; round++) {
+      scene.receive(2, { kind: "ping", zxid: z(3, 0), touched: [] });
+      expect(scene.pass(50)).toEqual([send(2, { kind: "ping", zxid: z(3, 0) })]);
+    }
   });
 
   test("an acknowledgement of what was never proposed ends the connection", () => {

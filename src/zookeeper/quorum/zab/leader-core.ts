@@ -258,8 +258,13 @@ export class LeaderCore {
     return isQuorum(this.#options.ensemble, ids);
   }
 
+  /** Until there is an established leader, who has acknowledged everything has nothing to say. */
+  #heard(learner: Learner, now: number): void {
+    learner.deadline = now + (learner.stage === "following" && this.#phase === "serving" ? this.#syncMs : this.#initMs);
+  }
+
   #received(learner: Learner, packet: LearnerPacket, now: number): void {
-    learner.deadline = now + (learner.stage === "following" ? this.#syncMs : this.#initMs);
+    this.#heard(learner, now);
     switch (packet.kind) {
       case "info":
         if (learner.stage !== "connected") return this.#close(learner, "it introduced itself twice");
@@ -370,7 +375,7 @@ export class LeaderCore {
       // Sent for NEWLEADER, and once more for UPTODATE.
       if (learner.stage !== "synchronizing" || epochOf(zxid) !== this.#epoch) return;
       learner.stage = "following";
-      learner.deadline = now + this.#syncMs;
+      this.#heard(learner, now);
       // What waits for it has not waited for the disk, but for the synchronization.
       learner.awaitedSince = now;
       if (this.#phase === "serving") {
@@ -399,7 +404,9 @@ export class LeaderCore {
     this.#halfTicks = 0;
     this.#effects.push({ kind: "established", epoch: this.#epoch, zxid: this.#lastProposed });
     for (const learner of this.#learners.values()) {
-      if (learner.stage === "following") this.#send(learner.id, { kind: "upToDate" });
+      if (learner.stage !== "following") continue;
+      this.#heard(learner, now);
+      this.#send(learner.id, { kind: "upToDate" });
     }
   }
 
