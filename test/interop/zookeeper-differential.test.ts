@@ -294,7 +294,9 @@ async function words(port: number): Promise<Record<string, string[]>> {
   for (const word of ["ruok", "isro", "gtmk", "srvr", "stat", "cons", "conf", "dirs", "dump", "wchs", "wchc", "wchp", "mntr", "crst", "srst", "none", "telnet"]) {
     const text = (await fourLetterWord(port, word)).replaceAll(/-odradek-[^,]*|-[0-9a-f]{40}/g, "-<build>").replaceAll(/at \w{3} \w{3} [^:]*:[^:]*:\d\d \w+ \d+/g, "at <date>");
     // Numbers, but for those that are the same everywhere.
-    answers[word] = text.split("\n").filter((line) => !/file_descriptor/.test(line)).map((line) => (/^(zk_)?(znode_count|watch_count|Node count|tickTime|m\w*Session|m\w*Cnxns)/.test(line) ? line : line.replaceAll(/0x[0-9a-f]+|\d+/g, "#").replace(/=\/.*\/version/, "=<directory>/version")));
+    const lines = text.split("\n").filter((line) => !/file_descriptor/.test(line)).map((line) => (/^(zk_)?(znode_count|watch_count|Node count|tickTime|m\w*Session|m\w*Cnxns)/.test(line) ? line : line.replaceAll(/0x[0-9a-f]+|\d+/g, "#").replace(/=\/.*\/version/, "=<directory>/version")));
+    // How many buckets of sessions stand empty is a matter of the moment.
+    answers[word] = lines.filter((line, index) => !(line.includes("expire at <date>") && lines[index + 1]?.includes("expire at <date>") === true));
   }
   wire.destroy();
   return answers;

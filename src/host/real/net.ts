@@ -7,6 +7,9 @@ const LISTEN_BACKLOG = 511;
 /** How long, once all is sent, `end` waits for the peer's half to end. */
 const END_LINGER_MS = 2000;
 
+/** How long `end` takes at most, however slowly the peer reads. */
+const END_MS_MAX = 30_000;
+
 export const realNetwork: Network = {
   async listen(options: ListenOptions, onConnection) {
     const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
@@ -139,6 +142,8 @@ class SocketConnection implements Connection {
     socket.end(() => {
       setTimeout(() => socket.destroy(), END_LINGER_MS).unref();
     });
+    // A peer that does not read must not keep its socket, and what is queued for it, for ever.
+    setTimeout(() => socket.destroy(), END_MS_MAX).unref();
     socket.resume();
   }
 

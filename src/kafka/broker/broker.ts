@@ -19,6 +19,8 @@ import type { Route } from "../network/request.ts";
 import { ReplicaManager } from "../replication/replica-manager.ts";
 import type { BrokerRegistration } from "../znodes/broker.ts";
 import { createOrGetClusterId, createPersistentPaths, generateBrokerId, registerBroker } from "../znodes/operations.ts";
+import { paths } from "../znodes/paths.ts";
+import { listChildren } from "../znodes/requests.ts";
 import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
 import { apiVersionsRoute } from "./handlers/api-versions.ts";
@@ -35,7 +37,7 @@ import { produceRoute } from "./handlers/produce.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
-import { readSessionFile, removeOwnController, writeSessionFile } from "./session-file.ts";
+import { readSessionFile, removeOwnNodes, writeSessionFile } from "./session-file.ts";
 import { gateUntilMetadata } from "./start-gate.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { TopicConfigs } from "./topic-configs.ts";
@@ -76,7 +78,8 @@ export class Broker {
       const parts = await start(options, started);
       return new Broker(options, parts);
     } catch (error) {
-      for (const stop of started.toReversed()) await stop();
+      // What fails now is of less interest than why the start failed.
+      await stopAll(started);
       throw error;
     }
   }
@@ -84,9 +87,23 @@ export class Broker {
   /** Stops serving, writes what is in memory, and ends the ZooKeeper session, so that the cluster knows at once. */
   async stop(): Promise<void> {
     this.#log.info("stopping");
-    for (const stop of this.#parts.stops.toReversed()) await stop();
+    const failures = await stopAll(this.#parts.stops);
+    if (failures.length > 0) throw new AggregateError(failures, `the broker did not stop cleanly: ${failures.map((failure) => failure.message).join("; ")}`);
     this.#log.info("stopped");
   }
+}
+
+/** In the reverse order of the start, each whatever became of the others. */
+async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<Error[]> {
+  const failures: Error[] = [];
+  for (const stop of stops.toReversed()) {
+    try {
+      await stop();
+    } catch (error) {
+      failures.push(toError(error));
+    }
+  }
+  return failures;
 }
 
 interface Parts {
@@ -162,7 +179,15 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),
-    ...clusterControlRoutes({ metadata, replicas, topicIds, brokerEpoch: () => brokerEpoch }),
+    ...clusterControlRoutes({
+      metadata,
+      replicas,
+      brokerEpoch: () => brokerEpoch,
+      onTopicGone: (topic) => {
+        topicIds.forget(topic);
+        topicConfigs.forget(topic);
+      },
+    }),
   ];
   const clientRoutes: Route[] = [
     metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic) }),
@@ -183,7 +208,11 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     createTopicsRoute({ topics, topicIds, layers, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
   ];
-  routes.push(...gateUntilMetadata(clientRoutes, metadata, host.timers));
+  const deleting = new Set(await zookeeper.run(listChildren(paths.deleteTopics)));
+  const known = await zookeeper.run(listChildren(paths.topics));
+  const gate = gateUntilMetadata(clientRoutes, { metadata, timers: host.timers, topics: known.filter((topic) => !deleting.has(topic)) });
+  stops.push(() => Promise.resolve(gate.close()));
+  routes.push(...gate.routes);
 
   const tasks = new TaskGroup((error) => log.error("the ZooKeeper session could not be noted", { error }));
   stops.push(() => tasks.settled());
@@ -198,10 +227,12 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const registration = registrationOf(brokerId, config, listeners, host);
   await zookeeper.run(refuseSharedEndpoints(registration));
   const sessionDirectory = must(logs.directories.find((directory) => directory.failure === undefined), "a log directory").path;
-  const deadSession = await readSessionFile(host.disk, sessionDirectory, brokerId);
-  if (deadSession !== undefined) await zookeeper.run(removeOwnController(deadSession));
-  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: deadSession }));
-  await writeSessionFile(host.disk, sessionDirectory, brokerId, zookeeper.sessionId);
+  const deadSessions = await readSessionFile(host.disk, sessionDirectory, brokerId);
+  // Before the registration: a broker that is killed right after it must know its session too.
+  await writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId, ...deadSessions]);
+  await zookeeper.run(removeOwnNodes(brokerId, deadSessions));
+  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: undefined }));
+  await writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId]);
   for (const directory of logs.directories) {
     if (directory.failure === undefined && !owners.has(directory.path)) await writeDirectoryOwner(host.disk, directory.path, { brokerId, clusterId });
   }
@@ -231,7 +262,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     },
     onRegistered: (epoch) => {
       brokerEpoch = epoch;
-      tasks.run(() => writeSessionFile(host.disk, sessionDirectory, brokerId, zookeeper.sessionId));
+      tasks.run(() => writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId]));
     },
     onRegistrationFailed: (error) => host.fail(error),
   });

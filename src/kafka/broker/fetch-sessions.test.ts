@@ -51,6 +51,14 @@ test("an error is told again until it is gone, and then the offsets once more", 
   expect(begin(all, request(id, 4, [])).finish([result()]).included).toEqual([false]);
 });
 
+test("a session by topic ids tells a topic from its namesake that came after", () => {
+  const all = sessions();
+  const byId = (topicId: string): FetchPartition => ({ ...partition(""), topicId });
+  const id = begin(all, request(0, 0, [byId("one"), byId("two")], { byTopicId: true })).finish([result(), result()]).sessionId;
+  const next = begin(all, request(id, 1, [byId("three")], { byTopicId: true, forgotten: [byId("one")] }));
+  expect(next.partitions.map((asked) => asked.topicId)).toEqual(["two", "three"]);
+});
+
 test("an unknown session, a wrong epoch and a change from names to ids are refused", () => {
   const all = sessions();
   const id = establish(all, ["a"]);

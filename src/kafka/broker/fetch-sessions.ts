@@ -1,7 +1,7 @@
 import type { Random } from "../../host/random.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 
-/** One partition that is asked for. `topicId` is set from version 13 on, where `topic` is empty for an id nobody knows. */
+/** One partition that is asked for: by name, or from version 13 on by id, with an empty name. */
 export interface FetchPartition {
   readonly topic: string;
   readonly topicId: string;
@@ -181,7 +181,7 @@ function sessionless(partitions: readonly FetchPartition[]): FetchContext {
 }
 
 function keyOf(partition: Pick<FetchPartition, "topic" | "topicId" | "partition">): string {
-  return `${partition.topic === "" ? partition.topicId : partition.topic}-${partition.partition}`;
+  return `${partition.topic}${partition.topicId}-${partition.partition}`;
 }
 
 /** An error is told again with the next response: so nothing is remembered with it. */

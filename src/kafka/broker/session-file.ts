@@ -7,41 +7,49 @@ import { askOne, expectCode, getData, remove, ZkCode, type Step } from "../znode
 /** Beside meta.properties; Apache Kafka overlooks it. */
 const SESSION_FILE = ".zookeeper-session";
 
+/** Sessions that a broker may have held and not yet lost: each start that was cut short leaves one more. */
+const SESSIONS_MAX = 8;
+
 /**
- * Keeps the id of the broker's ZooKeeper session, so that a broker that was killed and starts again at once knows
- * which ephemeral nodes a dead life of its own has left. Lost, or of another broker, it only costs the wait until that
- * session expires.
+ * The ZooKeeper sessions in which this broker has registered, or was about to: so that a broker that was killed and
+ * starts again at once knows which ephemeral nodes a dead life of its own has left. Without the file it can't start
+ * until that session has expired.
  */
-export async function readSessionFile(disk: Disk, directory: string, brokerId: number): Promise<bigint | undefined> {
+export async function readSessionFile(disk: Disk, directory: string, brokerId: number): Promise<bigint[]> {
   const path = `${directory}/${SESSION_FILE}`;
   let text: string;
   try {
     text = (await disk.readFile(path)).toString("latin1");
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
   const properties = parseProperties(text, path);
-  const session = properties.get("session.id")?.value ?? "";
-  return properties.get("broker.id")?.value === String(brokerId) && /^0x[0-9a-f]{1,16}$/.test(session) ? BigInt.asIntN(64, BigInt(session)) : undefined;
+  if (properties.get("broker.id")?.value !== String(brokerId)) return [];
+  const ids = properties.get("session.ids")?.value.split(",") ?? [];
+  return ids.filter((id) => /^0x[0-9a-f]{1,16}$/.test(id)).map((id) => BigInt.asIntN(64, BigInt(id)));
 }
 
-export async function writeSessionFile(disk: Disk, directory: string, brokerId: number, sessionId: bigint): Promise<void> {
+/** Newest first. */
+export async function writeSessionFile(disk: Disk, directory: string, brokerId: number, sessions: readonly bigint[]): Promise<void> {
   const path = `${directory}/${SESSION_FILE}`;
+  const ids = sessions.slice(0, SESSIONS_MAX).map((id) => `0x${BigInt.asUintN(64, id).toString(16)}`);
   const file = await disk.open(`${path}.tmp`, "truncate");
   try {
-    await file.write([Buffer.from(`broker.id=${brokerId}\nsession.id=0x${BigInt.asUintN(64, sessionId).toString(16)}\n`)], 0);
+    await file.write([Buffer.from(`broker.id=${brokerId}\nsession.ids=${ids.join(",")}\n`)], 0);
   } finally {
     await file.close();
   }
   await disk.rename(`${path}.tmp`, path);
 }
 
-/** Removes /controller where a dead session of this broker's own holds it: the cluster elects at once. */
-export function* removeOwnController(deadSession: bigint): Step<void> {
-  const request = getData(paths.controller);
-  const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
-  if (found.stat?.ephemeralOwner !== deadSession) return;
-  const removal = remove(paths.controller, found.stat.version);
-  expectCode(removal, yield* askOne(removal), ZkCode.NO_NODE, ZkCode.BAD_VERSION);
+/** Removes what dead sessions of this broker's own hold: its registration, and /controller, so that the cluster elects at once. */
+export function* removeOwnNodes(brokerId: number, deadSessions: readonly bigint[]): Step<void> {
+  for (const path of [paths.controller, paths.broker(brokerId)]) {
+    const request = getData(path);
+    const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+    if (found.stat === undefined || !deadSessions.includes(found.stat.ephemeralOwner)) continue;
+    const removal = remove(path, found.stat.version);
+    expectCode(removal, yield* askOne(removal), ZkCode.NO_NODE, ZkCode.BAD_VERSION);
+  }
 }

@@ -13,6 +13,7 @@ export class TopicIds {
   readonly #clusterId: string;
   readonly #ids = new Map<string, string>();
   readonly #names = new Map<string, string>();
+  #forgotten = 0;
 
   constructor(zookeeper: ZooKeeperSession, clusterId: string) {
     this.#zookeeper = zookeeper;
@@ -23,9 +24,12 @@ export class TopicIds {
   async idOf(topic: string): Promise<string | undefined> {
     const known = this.#ids.get(topic);
     if (known !== undefined) return known;
+    const forgotten = this.#forgotten;
     const node = await this.#zookeeper.run(askOne(getData(paths.topic(topic))));
     if (node.code !== ZkCode.OK || node.stat === undefined) return undefined;
     const id = topicId(this.#clusterId, topic, node.stat.czxid, decodeTopic(topic, node.data).rest);
+    // A topic that went while ZooKeeper was asked may have come again, with another id.
+    if (forgotten !== this.#forgotten) return id;
     this.#ids.set(topic, id);
     this.#names.set(id, topic);
     return id;
@@ -43,6 +47,7 @@ export class TopicIds {
   }
 
   forget(topic: string): void {
+    this.#forgotten += 1;
     const id = this.#ids.get(topic);
     if (id === undefined) return;
     this.#ids.delete(topic);

@@ -144,6 +144,50 @@ describe("what can't be served", () => {
     await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
   });
 
+  test("what follows a request that is refused is not carried out; what came before is answered", async () => {
+    const begun: number[] = [];
+    let release = (): void => undefined;
+    const server = await serve([
+      route(
+        produce,
+        (request) => {
+          begun.push(request.timeoutMs);
+          return new Promise((resolve) => {
+            release = () => resolve({ responses: [] });
+          });
+        },
+        { pipelined: true },
+      ),
+    ]);
+    const { connection, received, closed } = await raw(server);
+    const request = (timeoutMs: string): string => `0000001a0000000300000009000461626364ffff0001${timeoutMs}00000000`;
+    connection.write(Buffer.from(`${request("00000001")}0000000403e70000${request("00000002")}`, "hex"));
+    await expect.poll(() => begun, { timeout: 30_000 }).toEqual([1]);
+    release();
+    await closed;
+    expect(begun).toEqual([1]);
+    expect(received()).toBe("0000000c000000090000000000000000");
+  });
+
+  test("before it processes requests a server takes in no more than a connection may hold", async () => {
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1 << 20, idleMsMax: 0, connectionsPerHostMax: 9, connectionsMax: 9 }, [versions]);
+    await server.bind();
+    closing.push(() => server.close());
+    const { connection } = await raw(server);
+    const frame = Buffer.alloc(4 + (1 << 20));
+    frame.writeInt32BE(1 << 20);
+    for (let i = 0; i < 64; i++) connection.write(frame);
+    // What neither the server nor the system's own buffers take stays with the sender.
+    let before = -1;
+    const settled = (): boolean => {
+      const unchanged = connection.bufferedBytes === before;
+      before = connection.bufferedBytes;
+      return unchanged;
+    };
+    await expect.poll(settled, { interval: 200, timeout: 30_000 }).toBe(true);
+    expect(connection.bufferedBytes).toBeGreaterThan(20 << 20);
+  });
+
   test("a connection over max.connections.per.ip is closed without a byte", async () => {
     const server = await serve([versions], { connectionsPerHostMax: 1 });
     const first = await connect(server);

@@ -130,10 +130,10 @@ interface ConnectionOptions {
   readonly onClose: () => void;
 }
 
-/** A request that has been begun; `frame` is set once its reply may be sent. */
+/** A request that has been begun; `chunks` is set once its reply may be sent. */
 interface Slot {
   readonly route: Route;
-  chunks: readonly Buffer[] | undefined;
+  chunks: readonly Buffer[] | typeof closeConnection | undefined;
 }
 
 class ServerConnection {
@@ -145,6 +145,8 @@ class ServerConnection {
   /** Begun and not answered, oldest first. */
   readonly #slots: Slot[] = [];
   #begun = false;
+  /** Takes no further request; closes when those that were begun are answered. */
+  #ended = false;
   #paused = false;
   #advancing = false;
   idleSince: number;
@@ -160,6 +162,7 @@ class ServerConnection {
       data: (chunk) => this.#receive(chunk),
       drain: () => this.#advance(),
       close: () => {
+        this.#ended = true;
         this.#pending.length = 0;
         this.#options.onClose();
       },
@@ -172,10 +175,11 @@ class ServerConnection {
   }
 
   close(): void {
-    this.#options.connection.end();
+    this.#end();
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#ended) return;
     this.idleSince = this.#options.host.clock.monotonicMs();
     const readable = this.#decoder.push(chunk, (frame) => {
       this.#pending.push(frame);
@@ -187,9 +191,9 @@ class ServerConnection {
 
   /** Begins what may be begun, sends what may be sent, and pauses the socket while too much is undone. */
   #advance(): void {
-    if (this.#advancing || !this.#begun) return;
+    if (this.#advancing) return;
     this.#advancing = true;
-    while (this.#pending.length > 0 && !this.#options.connection.closed && this.#mayBegin()) {
+    while (this.#begun && this.#pending.length > 0 && !this.#ended && this.#mayBegin()) {
       const frame = must(this.#pending.shift(), "a pending frame");
       this.#pendingBytes -= frame.length;
       if (!this.#handle(frame)) break;
@@ -249,18 +253,20 @@ class ServerConnection {
     } catch (error) {
       this.#fail(api, toError(error));
     }
-    return !this.#options.connection.closed;
+    return !this.#ended;
   }
 
   #complete(slot: Slot, correlationId: number, version: number, reply: Reply<Api>): void {
-    if (reply === closeConnection) {
-      this.#options.connection.end();
-      return;
+    slot.chunks = reply === noResponse ? [] : reply === closeConnection ? reply : encodeResponse(slot.route.api, version, correlationId, reply);
+    for (let first = this.#slots[0]; first?.chunks !== undefined; first = this.#slots[0]) {
+      this.#slots.shift();
+      if (first.chunks === closeConnection) {
+        this.#end();
+        return;
+      }
+      for (const chunk of first.chunks) this.#options.connection.write(chunk);
     }
-    slot.chunks = reply === noResponse ? [] : encodeResponse(slot.route.api, version, correlationId, reply);
-    while (this.#slots[0]?.chunks !== undefined) {
-      for (const chunk of this.#slots.shift()?.chunks ?? []) this.#options.connection.write(chunk);
-    }
+    if (this.#ended && this.#slots.length === 0) this.#options.connection.end();
     this.#advance();
   }
 
@@ -268,13 +274,23 @@ class ServerConnection {
   #fail(api: Api, error: Error): void {
     if (error instanceof AssertionFailure) this.#options.host.fail(error);
     this.#options.log.error("a request failed, closing its connection", { api: api.name, connection: this.#options.id, error });
+    this.#ended = true;
     this.#options.connection.destroy();
   }
 
   #refuse(what: string): false {
-    if (!this.#options.connection.closed) this.#options.log.warn(`closing a connection that sent ${what}`, { connection: this.#options.id });
-    this.#options.connection.end();
+    if (!this.#ended) this.#options.log.warn(`closing a connection that sent ${what}`, { connection: this.#options.id });
+    this.#ended = true;
+    this.#pending.length = 0;
+    if (this.#slots.length === 0) this.#options.connection.end();
     return false;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#pending.length = 0;
+    this.#slots.length = 0;
+    this.#options.connection.end();
   }
 }
 

@@ -24,7 +24,7 @@ export interface ReplicaManagerOptions {
   readonly lagMsMax: number;
   /** Whether the controller has told this broker of the partition. */
   isKnown(topic: string, partition: number): boolean;
-  /** A log of the topic is about to be opened or made: its settings must be known. */
+  /** Logs of the topic are about to be opened or made: its settings must be known. */
   beforeCreate(topic: string): Promise<void>;
 }
 
@@ -68,6 +68,8 @@ export class ReplicaManager {
       if (!this.acceptsController(request.controllerEpoch)) return ErrorCode.STALE_CONTROLLER_EPOCH;
       const errors: PartitionError[] = [];
       for (const { topicName, partitionStates } of request.topicStates) {
+        // Without ZooKeeper this rejects, and the controller asks again: nothing is wrong with the disk.
+        if (partitionStates.some((state) => !this.#partitions.has(partitionName(topicName, state.partitionIndex)))) await this.#options.beforeCreate(topicName);
         for (const state of partitionStates) errors.push({ topicName, partitionIndex: state.partitionIndex, errorCode: await this.#become(topicName, state) });
       }
       return errors;
@@ -114,7 +116,6 @@ export class ReplicaManager {
     const { host, logs, brokerId, lagMsMax } = this.#options;
     const name = partitionName(topic, state.partitionIndex);
     try {
-      await this.#options.beforeCreate(topic);
       const log = await logs.getOrCreate(topic, state.partitionIndex, state.isNew);
       const partition = new Partition({ localId: brokerId, log, clock: host.clock, lagMsMax });
       this.#partitions.set(name, partition);

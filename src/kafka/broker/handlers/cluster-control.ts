@@ -5,12 +5,12 @@ import { stopReplica } from "../../protocol/messages/stop-replica.ts";
 import { updateMetadata } from "../../protocol/messages/update-metadata.ts";
 import type { ReplicaManager } from "../../replication/replica-manager.ts";
 import type { MetadataCache } from "../metadata-cache.ts";
-import type { TopicIds } from "../topic-ids.ts";
 
 export interface ClusterControlServices {
   readonly metadata: MetadataCache;
   readonly replicas: ReplicaManager;
-  readonly topicIds: TopicIds;
+  /** No partition of the topic is left in the metadata. */
+  onTopicGone(topic: string): void;
   /** The czxid of this broker's registration; a request meant for an earlier one of its lives is refused. */
   brokerEpoch(): number;
 }
@@ -23,7 +23,7 @@ const UNKNOWN_BROKER_EPOCH = -1;
  * Source: KafkaApis.handleLeaderAndIsrRequest, handleStopReplicaRequest, handleUpdateMetadataRequest.
  */
 export function clusterControlRoutes(services: ClusterControlServices): Route[] {
-  const { metadata, replicas, topicIds } = services;
+  const { metadata, replicas } = services;
   const isStale = (epoch: number): boolean => epoch !== UNKNOWN_BROKER_EPOCH && epoch < services.brokerEpoch();
 
   return [
@@ -52,7 +52,7 @@ export function clusterControlRoutes(services: ClusterControlServices): Route[] 
       (request) => {
         if (isStale(request.brokerEpoch)) return { errorCode: ErrorCode.STALE_BROKER_EPOCH };
         if (!replicas.acceptsController(request.controllerEpoch)) return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH };
-        for (const { topic } of metadata.update(request)) if (!metadata.hasTopic(topic)) topicIds.forget(topic);
+        for (const { topic } of metadata.update(request)) if (!metadata.hasTopic(topic)) services.onTopicGone(topic);
         return { errorCode: ErrorCode.NONE };
       },
       { firstVersion: 6 },

@@ -42,19 +42,20 @@ export function fetchRoute(services: FetchServices): Route {
     fetch,
     async (request, context) => {
       const byTopicId = context.apiVersion >= TOPIC_IDS_FROM;
-      const partitions = await namedPartitions(services, request, byTopicId);
       const begun = services.sessions.begin(
         {
           sessionId: context.apiVersion < SESSIONS_FROM ? 0 : request.sessionId,
           sessionEpoch: context.apiVersion < SESSIONS_FROM ? -1 : request.sessionEpoch,
           byTopicId,
           fromFollower: false,
-          partitions,
-          forgotten: forgottenPartitions(services, request),
+          partitions: partitionsOf(request),
+          forgotten: request.forgottenTopicsData.flatMap(({ topic, topicId, partitions }) => partitions.map((partition) => ({ topic, topicId, partition }))),
         },
         services.clock.monotonicMs(),
       );
       if (typeof begun === "number") return { errorCode: begun, responses: [] };
+      // Anew with each request of a session: a topic may be heard of, or deleted and made again, in between.
+      if (byTopicId) await learnNames(services, begun.partitions);
       const options: FetchOptions = {
         bound: request.isolationLevel === READ_COMMITTED ? "lastStableOffset" : "highWatermark",
         leaderOnly: context.apiVersion < ANY_REPLICA_FROM,
@@ -75,29 +76,31 @@ export function fetchRoute(services: FetchServices): Route {
   );
 }
 
-async function namedPartitions(services: FetchServices, request: Request, byTopicId: boolean): Promise<FetchPartition[]> {
-  const partitions: FetchPartition[] = [];
-  for (const topic of request.topics) {
-    const name = byTopicId ? ((await services.topicIds.find(topic.topicId, services.metadata.topics)) ?? "") : topic.topic;
-    for (const { partition, currentLeaderEpoch, fetchOffset, lastFetchedEpoch, logStartOffset, partitionMaxBytes } of topic.partitions) {
-      partitions.push({ topic: name, topicId: topic.topicId, partition, currentLeaderEpoch, fetchOffset, lastFetchedEpoch, logStartOffset, maxBytes: partitionMaxBytes });
-    }
-  }
-  return partitions;
+function partitionsOf(request: Request): FetchPartition[] {
+  return request.topics.flatMap(({ topic, topicId, partitions }) =>
+    partitions.map(({ partition, currentLeaderEpoch, fetchOffset, lastFetchedEpoch, logStartOffset, partitionMaxBytes }) => ({
+      topic,
+      topicId,
+      partition,
+      currentLeaderEpoch,
+      fetchOffset,
+      lastFetchedEpoch,
+      logStartOffset,
+      maxBytes: partitionMaxBytes,
+    })),
+  );
 }
 
-function forgottenPartitions(services: FetchServices, request: Request): Pick<FetchPartition, "topic" | "topicId" | "partition">[] {
-  return request.forgottenTopicsData.flatMap((forgotten) => {
-    const topic = forgotten.topicId === ZERO_UUID ? forgotten.topic : (services.topicIds.nameOf(forgotten.topicId) ?? "");
-    return forgotten.partitions.map((partition) => ({ topic, topicId: forgotten.topicId, partition }));
-  });
+async function learnNames({ topicIds, metadata }: FetchServices, partitions: readonly FetchPartition[]): Promise<void> {
+  for (const { topicId } of partitions) if (topicIds.nameOf(topicId) === undefined) await topicIds.find(topicId, metadata.topics);
 }
 
 function targetOf(services: FetchServices, asked: FetchPartition): FetchTarget {
-  const { topic, partition, fetchOffset, currentLeaderEpoch, maxBytes } = asked;
-  const unknown = topic === "" ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  const { partition, fetchOffset, currentLeaderEpoch, maxBytes } = asked;
+  const topic = asked.topicId === ZERO_UUID ? asked.topic : services.topicIds.nameOf(asked.topicId);
+  if (topic === undefined) return { partition: ErrorCode.UNKNOWN_TOPIC_ID, fetchOffset, currentLeaderEpoch, maxBytes };
   const known = services.metadata.partition(topic, partition) !== undefined;
-  return { partition: known ? services.replicas.find(topic, partition) : unknown, fetchOffset, currentLeaderEpoch, maxBytes };
+  return { partition: known ? services.replicas.find(topic, partition) : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, fetchOffset, currentLeaderEpoch, maxBytes };
 }
 
 function asNews(fetched: Fetched): FetchedPartition {

@@ -28,14 +28,13 @@ export function listOffsetsRoute(replicas: ReplicaManager): Route {
     const fromConsumer = request.replicaId === CONSUMER;
     const bound: ReadBound = !fromConsumer ? "end" : request.isolationLevel === READ_COMMITTED ? "lastStableOffset" : "highWatermark";
     const leaderOnly = request.replicaId !== DEBUGGING;
-    const seen = new Set<string>();
+    const named = request.topics.flatMap((topic) => topic.partitions.map((partition) => `${topic.name}-${partition.partitionIndex}`));
+    const twice = new Set(named.filter((name, index) => named.indexOf(name) !== index));
 
     const answer = async (topic: string, asked: (typeof request.topics)[number]["partitions"][number]): Promise<Answer> => {
       const { partitionIndex, currentLeaderEpoch, timestamp, maxNumOffsets } = asked;
       const failed = (errorCode: number): Answer => ({ partitionIndex, errorCode, oldStyleOffsets: [], timestamp: -1, offset: -1, leaderEpoch: -1 });
-      const name = `${topic}-${partitionIndex}`;
-      if (seen.has(name) && context.apiVersion > 0) return failed(ErrorCode.INVALID_REQUEST);
-      seen.add(name);
+      if (twice.has(`${topic}-${partitionIndex}`) && context.apiVersion > 0) return failed(ErrorCode.INVALID_REQUEST);
       const partition = replicas.find(topic, partitionIndex);
       if (typeof partition === "number") return failed(partition);
       const error = partition.check({ currentLeaderEpoch, leaderOnly });
@@ -45,6 +44,7 @@ export function listOffsetsRoute(replicas: ReplicaManager): Route {
         return { ...failed(ErrorCode.NONE), oldStyleOffsets: offsets };
       }
       const found = await lookUp(partition, timestamp, bound, fromConsumer);
+      if (partition.log.failure !== undefined) return failed(ErrorCode.KAFKA_STORAGE_ERROR);
       if (found === "not available") return failed(context.apiVersion >= OFFSET_NOT_AVAILABLE_FROM ? ErrorCode.OFFSET_NOT_AVAILABLE : ErrorCode.LEADER_NOT_AVAILABLE);
       return { ...failed(ErrorCode.NONE), ...found };
     };

@@ -39,7 +39,7 @@ export function metadataRoute(services: MetadataServices): Route {
     const named = request.topics ?? [];
     const topics: Topic[] = [];
     if (all) {
-      for (const name of cache.topics) topics.push(await knownTopic(name, context));
+      topics.push(...(await Promise.all(cache.topics.map((name) => knownTopic(name, context)))));
     } else {
       const badId = context.apiVersion < LOOK_UP_BY_ID_FROM && named.some((topic) => topic.name === null || topic.topicId !== ZERO_UUID);
       const seen = new Set<string>();
