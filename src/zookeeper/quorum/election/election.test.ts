@@ -83,9 +83,41 @@ describe("a round", () => {
     expect(member.election.round).toBe(7);
     expect(member.hear(3, "looking", voteFor(3, 8))).toEqual(toAll("3/10 r8 e1"));
     expect(member.hear(1, "looking", voteFor(3, 7))).toEqual(["1← looking 3/10 r8 e1"]);
+    // A vote between the initial one and the one of the round before.
+    member.hear(4, "looking", voteFor(5, 8));
+    expect(member.hear(1, "looking", voteFor(3, 9))).toEqual(toAll("3/10 r9 e1"));
     expect(member.pass(200).join()).not.toContain("decided");
-    member.hear(5, "looking", voteFor(3, 8));
-    expect(member.pass(200)).toEqual(["decided following 3/10 r8 e1", "no timer"]);
+    member.hear(3, "looking", voteFor(3, 9));
+    expect(member.pass(200)).toEqual(["decided following 3/10 r9 e1", "no timer"]);
+  });
+
+  test("needs a quorum of votes that are equal: for one leader, with one zxid and epoch", () => {
+    const decides = (other: Vote): boolean => {
+      const member = new Script(2);
+      member.start({ lastZxid: 20, currentEpoch: 5 });
+      member.hear(1, "looking", other);
+      return member.pass(200).join().includes("decided");
+    };
+    expect(decides(voteFor(2, 1, 20, 5))).toBe(true);
+    expect(decides(voteFor(2, 1, 19, 5))).toBe(false);
+    expect(decides(voteFor(2, 1, 20, 4))).toBe(false);
+    expect(decides(voteFor(1, 1, 20, 5))).toBe(false);
+    expect(decides(voteFor(2, 0, 20, 5))).toBe(false);
+  });
+
+  test("counts nothing that was heard before it began, though its number may come again", () => {
+    const member = new Script(2, { electorate: electorateOf(ensembleOf([1, 2, 3, 4, 5])) });
+    member.start();
+    member.hear(1, "looking", voteFor(3, 5));
+    // An established ensemble of a lower round is joined, and soon lost.
+    for (const id of [4, 5]) member.hear(id, "following", voteFor(3, 4));
+    expect(member.hear(3, "leading", voteFor(3, 4)).join()).toContain("decided following 3/10 r4");
+    member.start();
+    expect(member.election.round).toBe(5);
+    member.hear(3, "looking", voteFor(3, 5));
+    expect(member.pass(200).join()).not.toContain("decided");
+    // Nor does the word of the leader that was lost count any more.
+    for (const id of [4, 5, 1]) expect(member.hear(id, "following", voteFor(3, 4)).join()).not.toContain("decided");
   });
 
   test("that is lower is not counted, and its sender told of the vote here", () => {
@@ -135,6 +167,7 @@ test("silence is answered by telling all again, or by connecting where nothing w
   // A message begins the silence anew, and does not shorten it.
   member.now += 5;
   expect(member.hear(2, "observing", voteFor(3))).toEqual([`timer ${at + 5}`]);
+  expect(member.start().at(-1)).toBe(`timer ${member.now + 200}`);
 });
 
 describe("who is done", () => {
