@@ -167,6 +167,22 @@ describe("over the wire", () => {
       expect(texts.length).toBe(1);
     }));
 
+  test("members that could not be reached are tried again in time, and told of the vote", () =>
+    play(async ({ world, nodes, begin }) => {
+      const elector = await begin(2, ensembleOf(3));
+      const electing = elector.elect(own).catch(() => undefined);
+      await world.run({ forMs: 1000 });
+      const chunks: Buffer[] = [];
+      await world.settle(nodes[0]!.host.net.listen({ port: 3888 }, (connection) => connection.start({ data: (chunk) => chunks.push(chunk), close: () => undefined })));
+      await world.run({ forMs: 3000 });
+      const config = Buffer.from(formatEnsemble(ensembleOf(3)));
+      const notification = encodeNotification("looking", { leader: 2, zxid: 10, round: 1, peerEpoch: 1 }, config);
+      const greeting = encodeInitialMessage(2, { host: "n2", port: 3888 });
+      expect(Buffer.concat(chunks).subarray(0, greeting.length + notification.length)).toEqual(Buffer.concat([greeting, notification]));
+      await elector.close();
+      await electing;
+    }));
+
   test("what arrived while the process stood still is heard before silence is concluded from", () =>
     play(async ({ world, nodes, begin, speakAs }) => {
       const elector = await begin(1, ensembleOf(3));
