@@ -344,8 +344,10 @@ export class PartitionLog {
   // ---- truncation
 
   /**
-   * Drops all records at and above `offset`, and the whole batch that `offset` lies in; the log then ends there. A
-   * follower's. False: the log ends at or below `offset`, and only leader epochs that nobody wrote in are forgotten.
+   * Drops all records at and above `offset`; the log then ends there, or where the batch begins that `offset` lies
+   * in: batches are dropped whole, and the offsets of one shall be fetched again together (Apache's log would end at
+   * `offset` and refuse that batch). False: the log ends at or below `offset`, and only leader epochs that nobody
+   * wrote in are forgotten.
    * Rejects where the log cannot be used (ERR_LOG_STORAGE) or fails on the way.
    */
   truncateTo(offset: number): Promise<boolean> {
@@ -379,10 +381,12 @@ export class PartitionLog {
     await this.#context.saveRecoveryPoints(this.logDirectory);
   }
 
-  #truncateIn(segment: Segment, offset: number): Promise<void> {
+  #truncateIn(segment: Segment, target: number): Promise<void> {
     const { segments, snapshots, epochs } = this.#end;
     return segment.use(async () => {
-      const position = (await segment.locate(offset))?.position ?? segment.sizeBytes;
+      const first = await segment.locate(target);
+      const position = first?.position ?? segment.sizeBytes;
+      const offset = Math.min(target, first?.baseOffset ?? target);
       const max = await segment.maxTimestampBefore(offset, position);
       await segment.knowFirstTimestamp();
       const startOffset = Math.min(this.#startOffset, offset);
@@ -392,7 +396,7 @@ export class PartitionLog {
       else await replayProducers(this.#context, { state, snapshots, segments, startOffset, upTo: offset });
       // From here on nothing awaits.
       this.#deleteSegments(
-        segments.all.filter((one) => one.baseOffset > offset),
+        segments.all.filter((one) => one.baseOffset > segment.baseOffset),
         "truncated",
       );
       segment.truncate(offset, position, max.timestamp, max.offset, this.#context.clock.wallMs());

@@ -291,7 +291,7 @@ async function liveThrough(seed: number, crash: "kill" | "powerLoss"): Promise<v
         const truncate = async (): Promise<void> => {
           await bench.log.truncateTo(offset);
           model.batches = batches.filter((batch) => batch.last < offset);
-          bench.written.splice(0, Infinity, ...bench.written.filter((first) => first < offset));
+          bench.written.splice(0, Infinity, ...bench.written.filter((first) => first < bench.log.endOffset));
           sequences.clear();
           for (const entry of bench.log.producers.values()) sequences.set(entry.producerId, (entry.batches.at(-1)?.lastSequence ?? -1) + 1);
           truncating = undefined;

@@ -1,6 +1,6 @@
 import { assert, AssertionFailure, must } from "../../lib/assert.ts";
 import type { Disk, File } from "../../host/disk.ts";
-import { batchLastOffset, batchMaxTimestamp, NO_TIMESTAMP } from "../records/batch.ts";
+import { batchBaseOffset, batchLastOffset, batchMaxTimestamp, NO_TIMESTAMP } from "../records/batch.ts";
 import type { LogConfig } from "./log-config.ts";
 import { segmentFileName, type SegmentFileKind } from "./names.ts";
 import { fitsSegment, OffsetIndex } from "./offset-index.ts";
@@ -33,7 +33,8 @@ export interface SegmentOptions {
 export interface BatchPlace {
   readonly position: number;
   readonly sizeBytes: number;
-  readonly lastOffset: number;
+  /** Of a v0/v1 wrapper its last one: the format does not tell the first. */
+  readonly baseOffset: number;
 }
 
 interface Indexes {
@@ -228,9 +229,8 @@ export class Segment implements Cached {
       let found: BatchPlace | undefined;
       const start = this.offsetIndex.positionFor(offset);
       await scanBatches(file, start, this.writtenBytes, { bodies: "none", windowBytes: LOCATE_WINDOW_BYTES }, (buffer, at, sizeBytes, position) => {
-        const lastOffset = batchLastOffset(buffer, at);
-        if (lastOffset < offset) return false;
-        found = { position, sizeBytes, lastOffset };
+        if (batchLastOffset(buffer, at) < offset) return false;
+        found = { position, sizeBytes, baseOffset: batchBaseOffset(buffer, at) };
         return true;
       });
       return found;
