@@ -5,7 +5,7 @@ import { Prng } from "../../../lib/prng.ts";
 import { Election, type Candidacy } from "./election.ts";
 import { electorateOf, type Electorate } from "./electorate.ts";
 import { beats, type PeerState, type Vote } from "./notification.ts";
-import { ensembleOf } from "./test-member.ts";
+import { ensembleOf } from "./testing.ts";
 
 /*
  * Cores alone, with messages between them that are delayed, lost, repeated and overtaken. A member that has decided

@@ -9,7 +9,7 @@ import { formatEnsemble, type Ensemble } from "../../config/ensemble.ts";
 import type { Candidacy } from "./election.ts";
 import { Elector } from "./elector.ts";
 import { decodeNotification, encodeInitialMessage, encodeNotification, type Notification, type PeerState } from "./notification.ts";
-import { ensembleOf } from "./test-member.ts";
+import { ensembleOf } from "./testing.ts";
 
 const own: Candidacy = { lastZxid: 10, currentEpoch: 1 };
 

@@ -4,7 +4,7 @@ import type { TraceEntry } from "../../../host/sim/schedule.ts";
 import { withTripwires } from "../../../host/sim/tripwires.ts";
 import { World } from "../../../host/sim/world.ts";
 import { must } from "../../../lib/assert.ts";
-import { ensembleOf, TestMember, type Stored } from "./test-member.ts";
+import { ensembleOf, TestMember, type Stored } from "./testing.ts";
 
 const HARM_MS = 30_000;
 /** After a long silence a member speaks once a minute only. */
@@ -114,7 +114,7 @@ const shapes = { 3: { voters: 3, observers: 0 }, 5: { voters: 5, observers: 0 },
 test.each(Object.entries(shapes))("%s members, killed, cut off, paused, clogged and reset, agree on one leader once healed; a seed runs twice alike", async (_, shape) => {
   let epochs = 0;
   let kills = 0;
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 20; seed++) {
     const traces: TraceEntry[][] = [[], []];
     const [one, two] = await withTripwires(async () => [await run(seed, shape, (entry) => traces[0]?.push(entry)), await run(seed, shape, (entry) => traces[1]?.push(entry))] as const);
     if (two.hash !== one.hash) {
@@ -126,6 +126,6 @@ test.each(Object.entries(shapes))("%s members, killed, cut off, paused, clogged 
     kills += one.kills;
   }
   // The runs were not idle.
-  expect(epochs).toBeGreaterThan(50);
-  expect(kills).toBeGreaterThan(50);
+  expect(epochs).toBeGreaterThan(40);
+  expect(kills).toBeGreaterThan(40);
 }, 300_000);
