@@ -53,8 +53,9 @@ export interface FileLock {
 
 /**
  * Positions and sizes in bytes. Asynchronous writes, truncations and syncs of one file take effect in the order in
- * which they were called. While one of them is under way, a synchronous one must not be called (an assertion says so),
- * and a read of the bytes that it changes may give the old ones or the new.
+ * which they were called. While a write or truncation is under way, a synchronous one must not be called (an assertion
+ * says so), and a read of the bytes that it changes may give the old ones or the new. A sync may be under way: it covers
+ * what was written before it was called.
  */
 export interface File {
   readonly path: string;

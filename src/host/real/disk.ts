@@ -75,7 +75,8 @@ class DescriptorFile implements File {
   readonly #fd: number;
   /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
   #tail: Promise<void> = Promise.resolve();
-  #pending = 0;
+  /** Writes and truncations that are under way. */
+  #changes = 0;
 
   constructor(path: string, fd: number) {
     this.path = path;
@@ -108,7 +109,7 @@ class DescriptorFile implements File {
   }
 
   write(chunks: readonly Buffer[], position: number): Promise<void> {
-    return this.#inOrder(async () => {
+    return this.#changing(async () => {
       let at = position;
       let rest = chunks;
       while (rest.length > 0) {
@@ -134,7 +135,7 @@ class DescriptorFile implements File {
   }
 
   truncate(size: number): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.ftruncate(this.#fd, size, done)));
+    return this.#changing(() => callbackToPromise<void>((done) => fs.ftruncate(this.#fd, size, done)));
   }
 
   truncateSync(size: number): void {
@@ -160,16 +161,20 @@ class DescriptorFile implements File {
   }
 
   #inOrder(operation: () => Promise<void>): Promise<void> {
-    this.#pending += 1;
-    const result = this.#tail.then(operation).finally(() => {
-      this.#pending -= 1;
-    });
+    const result = this.#tail.then(operation);
     this.#tail = result.catch(() => undefined);
     return result;
   }
 
+  #changing(operation: () => Promise<void>): Promise<void> {
+    this.#changes += 1;
+    return this.#inOrder(operation).finally(() => {
+      this.#changes -= 1;
+    });
+  }
+
   #assertIdle(): void {
-    assert(this.#pending === 0, `a synchronous operation on ${this.path} would overtake ${this.#pending} asynchronous ones`);
+    assert(this.#changes === 0, `a synchronous operation on ${this.path} would overtake ${this.#changes} asynchronous ones`);
   }
 }
 

@@ -42,6 +42,19 @@ describe("files", () => {
     await file.close();
   });
 
+  test("a synchronous write may be made while a sync is under way, and not while a write is", async () => {
+    const file = await host.disk.open(join(directory, "overtaking"), "truncate");
+    const syncing = file.dataSync();
+    file.writeSync([Buffer.from("ab")], 0);
+    await syncing;
+    const writing = file.write([Buffer.from("cd")], 2);
+    expect(() => file.writeSync([Buffer.from("x")], 0)).toThrow("would overtake 1 asynchronous");
+    await writing;
+    file.writeSync([Buffer.from("e")], 4);
+    expect((await host.disk.readFile(file.path)).toString()).toBe("abcde");
+    await file.close();
+  });
+
   test("a missing file: stat says undefined, remove is silent, reading fails with ENOENT", async () => {
     const missing = join(directory, "missing");
     expect(await host.disk.stat(missing)).toBeUndefined();

@@ -35,20 +35,23 @@ describe("files", () => {
     expect(readAll(file)).toBe("abcd\0\0");
   });
 
-  test("operations on a file take effect in the order of their calls, synchronous ones among them", async () => {
+  test("operations on a file take effect in the order of their calls; a synchronous one must not overtake a write, and may overtake a sync", async () => {
     for (let seed = 0; seed < 20; seed++) {
       const { world, node } = machine({ seed });
       const file = node.host.disk.openSync("/a", "write");
       const into = Buffer.alloc(9);
       const first = file.write([bytes("1234")], 0);
       const second = file.truncate(2);
+      expect(() => file.writeSync([bytes("xyz")], 2)).toThrow("would overtake 2 asynchronous");
+      await world.settle(Promise.all([first, second]));
+      const synced = file.sync();
       file.writeSync([bytes("xyz")], 2);
       const third = file.write([bytes("!")], 0);
       const read = file.read(into, 0);
       const fourth = file.write([bytes("?")], 0);
       expect(await world.settle(read)).toBe(5);
       expect(into.toString("latin1", 0, 5)).toBe("!2xyz");
-      await world.settle(Promise.all([first, second, third, fourth, file.close()]));
+      await world.settle(Promise.all([synced, third, fourth, file.close()]));
       expect(String(node.disk.peek("/a"))).toBe("?2xyz");
     }
   });

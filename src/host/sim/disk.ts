@@ -293,6 +293,8 @@ class SimFile implements File {
   readonly #node: FileNode;
   readonly #writable: boolean;
   #closed = false;
+  /** Writes and truncations that are under way. */
+  #changes = 0;
 
   constructor(options: { disk: SimDisk; owner: LifeDisk; path: string; node: FileNode; writable: boolean }) {
     this.#disk = options.disk;
@@ -329,21 +331,23 @@ class SimFile implements File {
 
   async write(chunks: readonly Buffer[], position: number): Promise<void> {
     this.#mustBeOpen(true);
-    return this.#owner.later("write", this.path, ...this.#writing(chunks, position));
+    return this.#changing(this.#owner.later("write", this.path, ...this.#writing(chunks, position)));
   }
 
   writeSync(chunks: readonly Buffer[], position: number): void {
     this.#mustBeOpen(true);
+    this.#mustNotOvertake();
     this.#owner.now("write", this.path, ...this.#writing(chunks, position));
   }
 
   async truncate(size: number): Promise<void> {
     this.#mustBeOpen(true);
-    return this.#owner.later("truncate", this.path, () => this.#disk.files.truncate(this.#node, size), { file: this });
+    return this.#changing(this.#owner.later("truncate", this.path, () => this.#disk.files.truncate(this.#node, size), { file: this }));
   }
 
   truncateSync(size: number): void {
     this.#mustBeOpen(true);
+    this.#mustNotOvertake();
     this.#owner.now("truncate", this.path, () => this.#disk.files.truncate(this.#node, size), { file: this });
   }
 
@@ -366,8 +370,23 @@ class SimFile implements File {
   }
 
   closeSync(): void {
+    this.#mustNotOvertake();
     this.#close();
     this.runQueued();
+  }
+
+  async #changing(change: Promise<void>): Promise<void> {
+    this.#changes++;
+    try {
+      await change;
+    } finally {
+      this.#changes--;
+    }
+  }
+
+  /** As on a real machine, where the system would not put them in order. */
+  #mustNotOvertake(): void {
+    assert(this.#changes === 0, `a synchronous operation on ${this.path} would overtake ${this.#changes} asynchronous ones`);
   }
 
   #close(): void {
