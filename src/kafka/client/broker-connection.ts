@@ -1,12 +1,12 @@
 import { Reader } from "../../codec/reader.ts";
 import type { Decoded, Input } from "../../codec/schema.ts";
-import { Writer } from "../../codec/writer.ts";
 import type { Timer } from "../../host/clock.ts";
 import type { Host } from "../../host/host.ts";
 import type { Connection } from "../../host/net.ts";
 import { OperationalError } from "../../lib/error.ts";
 import { FrameDecoder } from "../../lib/frames.ts";
 import type { Api } from "../protocol/api.ts";
+import { encodeFrame } from "../protocol/frame.ts";
 import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
 
 /** A response larger than any that a broker sends is a stream out of step. */
@@ -67,17 +67,10 @@ export class BrokerConnection {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const correlationId = this.#correlationId;
     this.#correlationId = (correlationId + 1) & 0x7fff_ffff;
-    const writer = new Writer();
-    writer.int32(0);
-    requestHeader.write(
-      writer,
-      { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId: this.#options.clientId },
-      requestHeaderVersion(api, version),
+    const chunks = encodeFrame(
+      { schema: requestHeader, version: requestHeaderVersion(api, version), value: { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId: this.#options.clientId } },
+      { schema: api.request, version, value: request },
     );
-    api.request.write(writer, request, version);
-    const length = writer.length - 4;
-    const chunks = writer.finish();
-    Writer.patchInt32(chunks, 0, length);
     return new Promise((resolve, reject) => {
       const timer = this.#host.timers.after(timeoutMs, () => {
         this.#end(new OperationalError("REQUEST_TIMED_OUT", `${this.#options.host}:${this.#options.port} did not answer ${api.name} within ${timeoutMs} ms`));

@@ -4,6 +4,8 @@ import type { ApiVersion } from "./api-version.ts";
 import { apiVersionCheck, compareApiVersions, latestApiVersion, parseApiVersion } from "./api-version.ts";
 import type { BrokerKey } from "./broker-keys.ts";
 
+const noConversion = "conversion of record formats is still to come";
+const noRecompression = "batches are stored as their producers compressed them";
 const noCompaction = "log compaction is still to come";
 const noQuotas = "quotas are still to come";
 
@@ -39,14 +41,14 @@ export const topicKeys = {
   "cleanup.policy": from("log.cleanup.policy", listOf(["compact", "delete"], ["delete"], { doc: "What happens to old segments: delete removes them, compact keeps the last record of each key" })),
   "unclean.leader.election.enable": from("unclean.leader.election.enable", boolean(false, { doc: "Whether a replica that is not in sync may lead when no other is left, at the price of lost records" })),
   "min.insync.replicas": from("min.insync.replicas", int(1, { min: 1, doc: "How many replicas must be in sync before a write with acks=all is taken" })),
-  "compression.type": from("compression.type", oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"], "producer", { doc: "The compression in which records are stored; producer keeps the producer's own" })),
+  "compression.type": from("compression.type", oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"], "producer", { doc: "The compression in which records are stored; producer keeps the producer's own", noEffect: noRecompression })),
   "preallocate": from("log.preallocate", boolean(false, { doc: "Whether a new segment's file gets its full size at once" })),
-  "message.format.version": from("log.message.format.version", string(latestApiVersion, { doc: "The version whose record format the topic is written in; without effect above inter.broker.protocol.version", check: apiVersionCheck })),
+  "message.format.version": from("log.message.format.version", string(latestApiVersion, { doc: "The version whose record format the topic is written in; without effect above inter.broker.protocol.version", check: apiVersionCheck, noEffect: noConversion })),
   "message.timestamp.type": from("log.message.timestamp.type", oneOf(["CreateTime", "LogAppendTime"], "CreateTime", { doc: "Whether a record keeps its producer's time or gets the broker's" })),
   "message.timestamp.difference.max.ms": from("log.message.timestamp.difference.max.ms", long(longMax, { min: 0, doc: "How far a producer's time may be from the broker's" })),
   "leader.replication.throttled.replicas": from(undefined, list([], { doc: "The replicas whose leaders keep to leader.replication.throttled.rate, as partition:broker, or * for all", check: throttled, noEffect: noQuotas })),
   "follower.replication.throttled.replicas": from(undefined, list([], { doc: "The replicas that keep to follower.replication.throttled.rate, as partition:broker, or * for all", check: throttled, noEffect: noQuotas })),
-  "message.downconversion.enable": from("log.message.downconversion.enable", boolean(true, { importance: "low", doc: "Whether records are rewritten for consumers that know an older format only" })),
+  "message.downconversion.enable": from("log.message.downconversion.enable", boolean(true, { importance: "low", doc: "Whether records are rewritten for consumers that know an older format only", noEffect: noConversion })),
 };
 
 export type TopicKey = keyof typeof topicKeys;

@@ -1,6 +1,5 @@
 import { Reader } from "../../codec/reader.ts";
 import type { Input } from "../../codec/schema.ts";
-import { Writer } from "../../codec/writer.ts";
 import type { Host } from "../../host/host.ts";
 import type { Logger } from "../../host/log.ts";
 import type { Connection, Listener } from "../../host/net.ts";
@@ -8,6 +7,7 @@ import type { Timer } from "../../host/clock.ts";
 import { AssertionFailure, must } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import { FrameDecoder } from "../../lib/frames.ts";
+import { encodeFrame } from "../protocol/frame.ts";
 import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
 import { closeConnection, noResponse, type Reply, type RequestContext, type Route } from "./request.ts";
 import type { Api } from "../protocol/api.ts";
@@ -297,12 +297,8 @@ class ServerConnection {
 const API_VERSIONS = 18;
 
 function encodeResponse(api: Api, version: number, correlationId: number, body: Input<Api["response"]>): readonly Buffer[] {
-  const writer = new Writer();
-  writer.int32(0);
-  responseHeader.write(writer, { correlationId }, responseHeaderVersion(api, version));
-  api.response.write(writer, body, version);
-  const length = writer.length - 4;
-  const chunks = writer.finish();
-  Writer.patchInt32(chunks, 0, length);
-  return chunks;
+  return encodeFrame(
+    { schema: responseHeader, version: responseHeaderVersion(api, version), value: { correlationId } },
+    { schema: api.response, version, value: body },
+  );
 }

@@ -3,7 +3,7 @@ import type { Clock } from "../../host/clock.ts";
 import type { Appended, LeaderAppend } from "../log/log-context.ts";
 import type { PartitionLog } from "../log/log.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import { toBrokerId, toLeaderEpoch, type BrokerId, type LeaderEpoch } from "../protocol/ids.ts";
+import { toLeaderEpoch, type LeaderEpoch } from "../protocol/ids.ts";
 import { refused, type Refusal } from "../records/validate.ts";
 import { LeaderState } from "./leader-state.ts";
 
@@ -13,7 +13,6 @@ export interface Leadership {
   readonly leaderEpoch: number;
   readonly isr: readonly number[];
   readonly replicas: readonly number[];
-  readonly zkVersion: number;
 }
 
 export interface PartitionOptions {
@@ -24,7 +23,8 @@ export interface PartitionOptions {
   readonly lagMsMax: number;
 }
 
-type Role = { readonly kind: "none" } | { readonly kind: "leader"; readonly state: LeaderState } | { readonly kind: "follower"; readonly leader: BrokerId };
+/** `stopped`: not begun yet, or ended; `error` is what whoever asks is told. */
+type Role = { readonly kind: "stopped"; readonly error: ErrorCode } | { readonly kind: "leader"; readonly state: LeaderState } | { readonly kind: "follower" };
 
 /** Who reads: a consumer up to the high watermark, or to what no open transaction may take back; a replica to the end. */
 export type ReadBound = "highWatermark" | "lastStableOffset" | "end";
@@ -56,9 +56,8 @@ export class Partition {
   readonly partition: number;
   readonly log: PartitionLog;
   readonly #options: PartitionOptions;
-  #role: Role = { kind: "none" };
+  #role: Role = { kind: "stopped", error: ErrorCode.NOT_LEADER_OR_FOLLOWER };
   #leaderEpoch: LeaderEpoch = toLeaderEpoch(-1);
-  #zkVersion = -1;
   #acknowledgements: Acknowledgement[] = [];
   readonly #readers = new Set<() => void>();
 
@@ -73,17 +72,8 @@ export class Partition {
     return this.#leaderEpoch;
   }
 
-  get zkVersion(): number {
-    return this.#zkVersion;
-  }
-
   get isLeader(): boolean {
     return this.#role.kind === "leader";
-  }
-
-  /** The leader that this broker follows. */
-  get leader(): BrokerId | undefined {
-    return this.#role.kind === "follower" ? this.#role.leader : undefined;
   }
 
   /** The first offset of the epoch that this broker leads. */
@@ -100,7 +90,6 @@ export class Partition {
     assert(leadership.leaderEpoch > this.#leaderEpoch, `${this.log.name} goes from leader epoch ${this.#leaderEpoch} to ${leadership.leaderEpoch}`);
     const wasLeader = this.isLeader;
     this.#leaderEpoch = toLeaderEpoch(leadership.leaderEpoch);
-    this.#zkVersion = leadership.zkVersion;
     if (leadership.leader === this.#options.localId) {
       const epochStartOffset = this.log.endOffset;
       this.log.assignEpoch(leadership.leaderEpoch, epochStartOffset);
@@ -109,7 +98,7 @@ export class Partition {
       this.#role = { kind: "leader", state };
       this.#advance();
     } else {
-      this.#role = { kind: "follower", leader: toBrokerId(leadership.leader) };
+      this.#role = { kind: "follower" };
       if (wasLeader) this.#dropAcknowledgements(ErrorCode.NOT_LEADER_OR_FOLLOWER);
     }
     this.#wakeReaders();
@@ -117,13 +106,14 @@ export class Partition {
 
   /** The replica leaves this broker, or its disk failed. */
   stop(error: ErrorCode): void {
-    this.#role = { kind: "none" };
+    this.#role = { kind: "stopped", error };
     this.#dropAcknowledgements(error);
     this.#wakeReaders();
   }
 
   /** Fencing comes before leadership. */
   check({ currentLeaderEpoch, leaderOnly }: EpochCheck): ErrorCode {
+    if (this.#role.kind === "stopped") return this.#role.error;
     if (currentLeaderEpoch !== -1 && currentLeaderEpoch < this.#leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH;
     if (currentLeaderEpoch !== -1 && currentLeaderEpoch > this.#leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH;
     if (leaderOnly && !this.isLeader) return ErrorCode.NOT_LEADER_OR_FOLLOWER;

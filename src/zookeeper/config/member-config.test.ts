@@ -211,6 +211,7 @@ describe("values", () => {
     expect(warnings).toEqual([
       "zoo.cfg:2: quorumListenOnAllIPs=yes: means false, as everything but true does",
       "zoo.cfg:6: leaderServes=true: means no, as everything but yes does",
+      "zoo.cfg:6: leaderServes=true: has no effect: ensembles are still to come",
     ]);
     expect(problems("dataDir=/d\nstandaloneEnabled=yes")).toEqual(["zoo.cfg:2: standaloneEnabled=yes: expected true or false"]);
   });

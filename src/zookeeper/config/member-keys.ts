@@ -1,5 +1,7 @@
 import { configKey, double, int, list, long, oneOf, password, required, string, type ConfigKey, type KeyFacts } from "../../lib/config/key.ts";
 
+const noEnsemble = "ensembles are still to come";
+const noAdmin = "the HTTP server for administration is still to come";
 const noTls = "TLS is still to come";
 const noSasl = "SASL is still to come";
 const onlyJvm = "only a JVM has it";
@@ -88,9 +90,9 @@ const propertyKeys = {
   "datadir.autocreate": lenient(true, { doc: "Whether missing data directories are made" }),
   "snapshotSizeFactor": double(0.33, { doc: "How large, against the last snapshot, the transactions for a returning follower may be; a negative number sends none from the log" }),
   "forceSnapshotSync": lenient(false, { importance: "low", doc: "Whether a returning follower always gets a snapshot" }),
-  "leaderServes": lenient(true, { doc: "Whether the leader has clients of its own" }, "yes"),
-  "leader.maxConcurrentSnapshots": int(10, { min: 1, doc: "How many snapshots a leader sends at once" }),
-  "leader.maxConcurrentSnapshotTimeout": long(5, { doc: "For how many seconds a leader remembers such a sending at most" }),
+  "leaderServes": lenient(true, { doc: "Whether the leader has clients of its own", noEffect: noEnsemble }, "yes"),
+  "leader.maxConcurrentSnapshots": int(10, { min: 1, doc: "How many snapshots a leader sends at once", noEffect: noEnsemble }),
+  "leader.maxConcurrentSnapshotTimeout": long(5, { doc: "For how many seconds a leader remembers such a sending at most", noEffect: noEnsemble }),
   "cnxTimeout": int(5000, { min: 1, doc: "How long, in ms, a connection to another member's election port may take" }),
   "electionPortBindRetry": int(3, { doc: "How often opening the election port is tried; 0 means without end" }),
   "tcpKeepAlive": lenient(false, { importance: "low", doc: "Whether the system probes idle connections on the election port", noEffect: "members notice a silent peer by themselves" }),
@@ -110,11 +112,11 @@ const propertyKeys = {
   "extendedTypesEnabled": lenient(false, { doc: "Whether znodes may live for a limited time (TTL)" }),
   "emulate353TTLNodes": lenient(false, { importance: "low", doc: "Whether TTL znodes are told by the mark that ZooKeeper 3.5.3 used" }),
   "4lw.commands.whitelist": list(["srvr"], { importance: "high", doc: "The four-letter words that are answered, separated by commas, or *" }),
-  "admin.enableServer": lenient(true, { doc: "Whether the HTTP server for administration runs" }),
-  "admin.serverAddress": string("0.0.0.0", { doc: "Its address" }),
-  "admin.serverPort": int(8080, { min: 0, max: 65_535, doc: "Its port" }),
-  "admin.idleTimeout": int(30_000, { doc: "After how many ms it closes an idle connection" }),
-  "admin.commandURL": string("/commands", { doc: "The path of its commands" }),
+  "admin.enableServer": lenient(true, { doc: "Whether the HTTP server for administration runs, which is still to come" }),
+  "admin.serverAddress": string("0.0.0.0", { doc: "Its address", noEffect: noAdmin }),
+  "admin.serverPort": int(8080, { min: 0, max: 65_535, doc: "Its port", noEffect: noAdmin }),
+  "admin.idleTimeout": int(30_000, { doc: "After how many ms it closes an idle connection", noEffect: noAdmin }),
+  "admin.commandURL": string("/commands", { doc: "The path of its commands", noEffect: noAdmin }),
   "serverCnxnFactory": string(null, { importance: "low", doc: "The Java class that accepts clients", noEffect: onlyJvm }),
   "nio.numSelectorThreads": int(null, { importance: "low", doc: "Threads that wait for sockets", noEffect: oneLoop }),
   "nio.numWorkerThreads": int(null, { importance: "low", doc: "Threads that read from and write to sockets", noEffect: oneLoop }),
@@ -133,7 +135,7 @@ const propertyKeys = {
  */
 const commandLineKeys = {
   "jute.maxbuffer": int(0xf_ffff, { importance: "high", min: 1, doc: "The largest request, and so about the largest znode, in bytes; Apache's ZooKeeper wants it as -Djute.maxbuffer and ignores it in the file" }),
-  "readonlymode.enabled": lenient(false, { doc: "Whether a member without a quorum lets clients read; Apache's ZooKeeper wants it as -Dreadonlymode.enabled" }),
+  "readonlymode.enabled": lenient(false, { doc: "Whether a member without a quorum lets clients read, which is still to come: it only allows the word isro; Apache's ZooKeeper wants it as -Dreadonlymode.enabled" }),
   "znode.container.checkIntervalMs": int(60_000, { importance: "low", min: 1, doc: "How often empty containers and expired znodes are looked for; Apache's ZooKeeper wants it as -Dznode.container.checkIntervalMs" }),
   "znode.container.maxPerMinute": int(10_000, { importance: "low", min: 1, doc: "How many of them are deleted in a minute; Apache's ZooKeeper wants it as -Dznode.container.maxPerMinute" }),
   "leader.nodelay": lenient(true, { importance: "low", doc: "Whether a leader's sockets send at once", noEffect: noDelay }),

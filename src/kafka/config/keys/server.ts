@@ -1,5 +1,6 @@
 import { boolean, int, long, password, required, list, string } from "../../../lib/config/key.ts";
 
+const notYet = "still to come";
 const zookeeperTls = "connections to ZooKeeper with TLS are still to come";
 const oneLoop = "one event loop does this work";
 const noSocketBuffers = "sockets keep the system's own buffer sizes";
@@ -80,11 +81,11 @@ export const serverKeys = {
     noEffect: "moving replicas between log directories is still to come",
   }),
   "background.threads": int(10, { importance: "high", update: "cluster-wide", min: 1, doc: "Threads for work in the background", noEffect: oneLoop }),
-  "queued.max.requests": int(500, { importance: "high", min: 1, doc: "How many requests may wait before the broker stops reading from its connections" }),
-  "queued.max.request.bytes": long(-1, { doc: "How many bytes of requests may wait before the broker stops reading; -1 means no limit" }),
+  "queued.max.requests": int(500, { importance: "high", min: 1, doc: "How many requests may wait before the broker stops reading from its connections", noEffect: notYet }),
+  "queued.max.request.bytes": long(-1, { doc: "How many bytes of requests may wait before the broker stops reading; -1 means no limit", noEffect: notYet }),
   "request.timeout.ms": int(30_000, { importance: "high", doc: "How long a broker waits for another broker's answer" }),
-  "socket.connection.setup.timeout.ms": long(10_000, { doc: "How long a first attempt to connect to another broker may take" }),
-  "socket.connection.setup.timeout.max.ms": long(127_000, { doc: "How long later attempts may take, as each one waits twice as long as the one before" }),
+  "socket.connection.setup.timeout.ms": long(10_000, { doc: "How long a first attempt to connect to another broker may take", noEffect: notYet }),
+  "socket.connection.setup.timeout.max.ms": long(127_000, { doc: "How long later attempts may take, as each one waits twice as long as the one before", noEffect: notYet }),
   "authorizer.class.name": string("", {
     importance: "low",
     doc: "The Java class that decides who may do what",
@@ -110,14 +111,14 @@ export const serverKeys = {
     update: "per-broker",
     doc: "The security protocol of each listener, as NAME:PROTOCOL separated by commas",
   }),
-  "control.plane.listener.name": string(null, { importance: "high", doc: "The listener on which the controller, and nobody else, talks to brokers" }),
+  "control.plane.listener.name": string(null, { importance: "high", doc: "The listener on which the controller, and nobody else, talks to brokers", noEffect: notYet }),
   "socket.send.buffer.bytes": int(102_400, { importance: "high", doc: "The system's send buffer of a client's socket", noEffect: noSocketBuffers }),
   "socket.receive.buffer.bytes": int(102_400, { importance: "high", doc: "The system's receive buffer of a client's socket", noEffect: noSocketBuffers }),
   "socket.request.max.bytes": int(104_857_600, { importance: "high", min: 1, doc: "The largest request, in bytes; a connection that sends a larger one is closed" }),
   "max.connections.per.ip": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many connections one address may have" }),
-  "max.connections.per.ip.overrides": string("", { update: "cluster-wide", doc: "Other limits for certain addresses, as address:number separated by commas" }),
+  "max.connections.per.ip.overrides": string("", { update: "cluster-wide", doc: "Other limits for certain addresses, as address:number separated by commas", noEffect: notYet }),
   "max.connections": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many connections the broker accepts in all, or one listener where its name is put before" }),
-  "max.connection.creation.rate": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many new connections a second the broker accepts" }),
+  "max.connection.creation.rate": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many new connections a second the broker accepts", noEffect: notYet }),
   "connections.max.idle.ms": long(600_000, { doc: "After how long without a request a connection is closed" }),
   "connection.failed.authentication.delay.ms": int(100, {
     importance: "low",
