@@ -3,14 +3,14 @@ import type { Host } from "../../host/host.ts";
 import { OperationalError } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { JuteLimits } from "../jute/limits.ts";
-import { counterOf, epochOf, toHex, type Zxid } from "../protocol/ids.ts";
+import { counterOf, epochOf, toHex, ZXID_ZERO, type Zxid } from "../protocol/ids.ts";
 import type { Transaction } from "../protocol/transactions.ts";
 import { applyTransaction, type Applied } from "../tree/apply.ts";
 import type { DataTree } from "../tree/tree.ts";
 import { CommittedWindow } from "./committed-window.ts";
 import { filesFrom, holdsAny, listFiles, VERSION_DIRECTORY, type NumberedFile } from "./file-names.ts";
 import { LogFileReader } from "./log-format.ts";
-import { purgeFiles, repairLog, truncateLogs } from "./maintenance.ts";
+import { dropAfter, purgeFiles, repairLog, truncateLogs, type Directories } from "./maintenance.ts";
 import { loadNewestSnapshot, removeUnfinishedSnapshots, writeSnapshot } from "./snapshots.ts";
 import { TransactionLog, type TransactionLogListener, type TransactionLogOptions } from "./transaction-log.ts";
 
@@ -30,6 +30,8 @@ export interface DatabaseListener {
   durable(zxid: Zxid): void;
 }
 
+const NOBODY: DatabaseListener = { durable: () => undefined };
+
 /**
  * A member's state: the tree in memory, the log and the snapshots it can be made from again, and the last
  * transactions committed. Standalone members, leaders and learners append and apply through this.
@@ -46,8 +48,9 @@ export class Database {
   readonly #tasks: TaskGroup;
   #tree: DataTree;
   #log: TransactionLog;
-  #listener: DatabaseListener = { durable: () => undefined };
+  #listener: DatabaseListener = NOBODY;
   #snapshotting = false;
+  #logStart: Zxid = ZXID_ZERO;
 
   private constructor(host: Host, options: DatabaseOptions) {
     this.#host = host;
@@ -87,9 +90,29 @@ export class Database {
     return this.#log.slowSyncs;
   }
 
-  /** Who hears of durability from here on. */
-  listen(listener: DatabaseListener): void {
-    this.#listener = listener;
+  /** From the transaction after this one on the log is known to hold each. */
+  get logStart(): Zxid {
+    return this.#logStart;
+  }
+
+  /** For a snapshot of another member to be read into. */
+  newTree(): DataTree {
+    return this.#options.newTree();
+  }
+
+  /** Who hears of durability from here on; nobody where undefined. */
+  listen(listener: DatabaseListener | undefined): void {
+    this.#listener = listener ?? NOBODY;
+  }
+
+  /** What is appended is on the disk when the promise is fulfilled. */
+  flushed(): Promise<void> {
+    return this.#log.flushed();
+  }
+
+  /** A reader has found transactions missing before this one. */
+  logBrokenBefore(zxid: Zxid): void {
+    if (zxid > this.#logStart) this.#logStart = zxid;
   }
 
   /** To the log; `durable` tells when it has reached the disk. */
@@ -110,26 +133,39 @@ export class Database {
     return this.#writeSnapshot();
   }
 
-  /** A leader's snapshot takes the place of everything; `takeSnapshot` makes that durable. */
-  adopt(tree: DataTree): void {
+  /**
+   * A leader's snapshot takes the place of everything here, in memory and, when the promise is fulfilled, on the disk.
+   * A crash on the way leaves the old history or the new one: what the log holds after the snapshot's transaction
+   * goes only once the snapshot is there.
+   */
+  async adopt(tree: DataTree): Promise<void> {
+    await this.#log.close();
+    await this.#tasks.settled();
     this.#tree = tree;
+    this.#logStart = tree.lastZxid;
     this.window.clear();
+    await this.#writeSnapshot();
+    await dropAfter(this.#host.disk, this.#directories, tree.lastZxid, this.#options.limits.transactionBytesMax);
+    this.#log = this.#newLog();
   }
 
-  /** Forgets every transaction after `zxid`, in the log and in memory. ZK_TRUNCATE where the log cannot be cut there. */
+  /** Forgets every transaction after `zxid`, in the log and in memory. ZK_TRUNCATE, and nothing has changed, where the log cannot be cut there. */
   async truncate(zxid: Zxid): Promise<void> {
     await this.#log.close();
     await this.#tasks.settled();
-    await truncateLogs(this.#host.disk, { snapshots: this.#snapshotDirectory, logs: this.#logDirectory }, zxid, this.#options.limits.transactionBytesMax);
+    try {
+      await truncateLogs(this.#host.disk, this.#directories, zxid, this.#options.limits.transactionBytesMax);
+    } finally {
+      this.#log = this.#newLog();
+    }
     this.window.clear();
-    this.#log = this.#newLog();
     await this.#load();
     if (this.#tree.lastZxid !== zxid) throw new OperationalError("ZK_TRUNCATE", `the log ends at 0x${toHex(this.#tree.lastZxid)} after it was cut at 0x${toHex(zxid)}`);
   }
 
   /** Keeps the newest snapshots, `retain` of them, and the logs that belong to them. Returns the names of what went. */
   purge(retain: number): Promise<string[]> {
-    return purgeFiles(this.#host.disk, { snapshots: this.#snapshotDirectory, logs: this.#logDirectory }, retain);
+    return purgeFiles(this.#host.disk, this.#directories, retain);
   }
 
   /** Size of the newest snapshot in bytes; 0 where there is none. */
@@ -164,6 +200,10 @@ export class Database {
   async close(): Promise<void> {
     await this.#log.close();
     await this.#tasks.settled();
+  }
+
+  get #directories(): Directories {
+    return { snapshots: this.#snapshotDirectory, logs: this.#logDirectory };
   }
 
   #openLog(name: string, options: { readonly until?: Zxid } = {}): Promise<LogFileReader> {
@@ -225,6 +265,7 @@ export class Database {
     const snapshot = await loadNewestSnapshot(this.#host, this.#snapshotDirectory, { fieldBytesMax: limits.fieldBytesMax, newTree: () => this.#options.newTree() });
     const logs = await listFiles(this.#host.disk, this.#logDirectory, "log");
     this.#tree = snapshot?.tree ?? this.#options.newTree();
+    this.#logStart = this.#tree.lastZxid;
     if (snapshot === undefined && logs.length > 0 && !this.#options.trustEmptySnapshot) {
       throw new OperationalError("ZK_SNAPSHOT", `${this.#logDirectory} holds transaction logs, but ${this.#snapshotDirectory} no snapshot: data is missing (zookeeper.snapshot.trust.empty=true starts from the logs alone)`);
     }
@@ -276,6 +317,7 @@ export class Database {
       const what = `${this.#logDirectory}/${name}: 0x${toHex(zxid)} follows 0x${toHex(last)}, what was between is missing`;
       if (incomplete) throw new OperationalError("ZK_LOG", `${what}, because an earlier file is damaged: take this member's data from the others`);
       this.#host.log.warn(what);
+      this.#logStart = zxid;
     }
     this.apply(transaction);
     return true;

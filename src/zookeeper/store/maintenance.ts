@@ -63,27 +63,50 @@ const SCAN_BYTES = 1024 * 1024;
 /**
  * Removes every transaction after `zxid` from the logs, and the snapshots that hold any: a member that has taken
  * a snapshot at its start, before a leader told it to go back, must not find it again. ZK_TRUNCATE where `zxid`
- * itself is not there to end with. A crash on the way leaves more than is wanted, but no gap. Source: FileTxnLog.truncate.
+ * itself is not there to end with. Source: FileTxnLog.truncate.
  */
-export async function truncateLogs(disk: Disk, { snapshots, logs }: Directories, zxid: Zxid, payloadBytesMax: number): Promise<void> {
+export async function truncateLogs(disk: Disk, directories: Directories, zxid: Zxid, payloadBytesMax: number): Promise<void> {
+  const { snapshots, logs } = directories;
   const taken = await listFiles(disk, snapshots, "snapshot");
-  const files = await listFiles(disk, logs, "log");
-  const holding = files.findLast((file) => file.zxid <= zxid);
-  const cut = holding && (await lastUpTo(disk, `${logs}/${holding.name}`, zxid, payloadBytesMax));
+  const cut = await findCut(disk, logs, await listFiles(disk, logs, "log"), zxid, payloadBytesMax);
   if (!taken.some((file) => file.zxid <= zxid)) throw cannotTruncate(zxid, `every snapshot in ${snapshots} is newer`);
   if (cut?.last !== zxid && !taken.some((file) => file.zxid === zxid)) throw cannotTruncate(zxid, `${logs} does not hold it`);
+  await dropAfter(disk, directories, zxid, payloadBytesMax);
+}
 
-  await removeAll(disk, snapshots, taken.filter((file) => file.zxid > zxid));
-  // The newest first.
+/**
+ * What is after `zxid` goes, from the newest on, logs before the snapshots that stand in for them: a crash on the way
+ * leaves more than is wanted, but no gap.
+ */
+export async function dropAfter(disk: Disk, { snapshots, logs }: Directories, zxid: Zxid, payloadBytesMax: number): Promise<void> {
+  const files = await listFiles(disk, logs, "log");
   await removeAll(disk, logs, files.filter((file) => file.zxid > zxid).toReversed());
-  if (holding === undefined || cut === undefined) return;
-  const file = await disk.open(`${logs}/${holding.name}`, "write");
-  try {
-    await file.truncate(cut.end);
-    await file.sync();
-  } finally {
-    await file.close();
+  const cut = await findCut(disk, logs, files, zxid, payloadBytesMax);
+  if (cut !== undefined) {
+    const file = await disk.open(cut.path, "write");
+    try {
+      await file.truncate(cut.end);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
+  const taken = await listFiles(disk, snapshots, "snapshot");
+  await removeAll(disk, snapshots, taken.filter((file) => file.zxid > zxid).toReversed());
+}
+
+interface Cut {
+  readonly path: string;
+  /** The last transaction that stays. */
+  readonly last: Zxid | undefined;
+  /** Where it ends. */
+  readonly end: number;
+}
+
+/** In the file that `zxid` is or would be in. */
+async function findCut(disk: Disk, logs: string, files: readonly NumberedFile[], zxid: Zxid, payloadBytesMax: number): Promise<Cut | undefined> {
+  const holding = files.findLast((file) => file.zxid <= zxid);
+  return holding && { path: `${logs}/${holding.name}`, ...(await lastUpTo(disk, `${logs}/${holding.name}`, zxid, payloadBytesMax)) };
 }
 
 /** The last transaction of a file that is not after `zxid`, and where it ends. */

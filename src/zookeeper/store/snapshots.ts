@@ -1,3 +1,4 @@
+import type { Clock } from "../../host/clock.ts";
 import type { Disk, File } from "../../host/disk.ts";
 import type { Host } from "../../host/host.ts";
 import { long, juteRecord } from "../../codec/jute.ts";
@@ -93,31 +94,28 @@ async function writeAll(host: Host, file: File, writer: TreeWriter): Promise<voi
     await file.write(chunks, position);
     for (const chunk of chunks) position += chunk.length;
   };
-  let gathered = [fileHeader.encode({ magic: SNAPSHOT_MAGIC, version: SNAPSHOT_VERSION, dbid: SNAPSHOT_DBID })];
-  for (const chunk of gathered) checksum.update(chunk);
-  for (;;) {
-    const more = gather(host, writer, checksum, gathered);
-    await write(gathered);
-    gathered = [];
-    if (!more) break;
+  const header = fileHeader.encode({ magic: SNAPSHOT_MAGIC, version: SNAPSHOT_VERSION, dbid: SNAPSHOT_DBID });
+  checksum.update(header);
+  await write([header]);
+  for (let slice = nextSlice(host.clock, writer); slice !== undefined; slice = nextSlice(host.clock, writer)) {
+    for (const chunk of slice) checksum.update(chunk);
+    await write(slice);
   }
   await write([seal.encode({ checksum: checksum.value, path: "/" })]);
 }
 
-/** Serializes for a slice of time, or until a chunk is full; false after the end. */
-function gather(host: Host, writer: TreeWriter, checksum: Adler32, into: Buffer[]): boolean {
-  const until = host.clock.monotonicMs() + SLICE_MS;
+/** As much of the tree as a slice of time gives, at most about a chunk; undefined after the last. */
+export function nextSlice(clock: Clock, writer: TreeWriter): Buffer[] | undefined {
+  const slice: Buffer[] = [];
+  const until = clock.monotonicMs() + SLICE_MS;
   let bytes = 0;
-  while (bytes < CHUNK_BYTES && host.clock.monotonicMs() < until) {
+  do {
     const chunks = writer.next(STEP_BYTES);
-    if (chunks === undefined) return false;
-    for (const chunk of chunks) {
-      checksum.update(chunk);
-      bytes += chunk.length;
-      into.push(chunk);
-    }
-  }
-  return true;
+    if (chunks === undefined) return slice.length === 0 ? undefined : slice;
+    for (const chunk of chunks) bytes += chunk.length;
+    slice.push(...chunks);
+  } while (bytes < CHUNK_BYTES && clock.monotonicMs() < until);
+  return slice;
 }
 
 async function isComplete(disk: Disk, path: string): Promise<boolean> {

@@ -252,8 +252,7 @@ describe("a database", () => {
     // The leader's history has no 9 and 10, but an epoch of its own that begins after 8.
     const other = workload.at(zxid(8));
     other.lastZxid = makeZxid(1, 0);
-    database.adopt(other);
-    await settle(database.takeSnapshot());
+    await settle(database.adopt(other));
     const next = encodeTransaction({ clientId: sessionId(1n), cxid: 1, zxid: makeZxid(1, 1), time: 1 }, { type: OpCode.createSession, record: { timeOut: 5000 } });
     database.append(next);
     database.apply(next);
@@ -343,6 +342,22 @@ describe("a database", () => {
     for (const txn of other.transactions) applyTransaction(expected, txn);
     await settle(database.close());
     expect(dump((await settle(open())).tree)).toEqual(dump(expected));
+  });
+
+  test("takes over a leader's snapshot alone, whatever it had after that or beyond", async () => {
+    const database = await settle(open({ snapCount: 20 }));
+    await write(database, 30);
+    await settle(database.takeSnapshot());
+    await settle(database.adopt(workload.at(zxid(17))));
+    expect([database.logStart, database.window.size]).toEqual([17, 0]);
+    expect((await settle(names())).every((name) => Number.parseInt(name.split(".")[1] ?? "", 16) <= 17)).toBe(true);
+    const next = workload.transactions[17];
+    if (next === undefined) throw new Error("the workload is shorter than that");
+    database.append(next);
+    await settle(database.flushed());
+    expect(durable).toBe(18);
+    await settle(database.close());
+    expect(dump((await settle(open())).tree)).toEqual(dump(workload.at(zxid(18))));
   });
 
   test("does not go back to where no snapshot or log entry is", async () => {

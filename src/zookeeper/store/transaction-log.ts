@@ -99,11 +99,18 @@ export class TransactionLog {
     this.#host.timers.soon(() => this.#tasks.run(() => this.#flush()));
   }
 
+  /** What is appended is on the disk when the promise is fulfilled. */
+  async flushed(): Promise<void> {
+    while (this.#flushing) {
+      if (this.#tasks.size === 0) await new Promise<void>((resolve) => this.#host.timers.soon(resolve));
+      await this.#tasks.settled();
+    }
+  }
+
   /** Waits for what is appended, then gives the file back. */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#flushing && this.#tasks.size === 0) await new Promise<void>((resolve) => this.#host.timers.soon(resolve));
-    await this.#tasks.settled();
+    await this.flushed();
     await this.#closeFile();
   }
 
@@ -192,6 +199,7 @@ export class TransactionLog {
 
   #fail(error: Error): void {
     this.#closed = true;
+    this.#flushing = false;
     this.#pending = [];
     this.#listener.failed(toError(error));
   }

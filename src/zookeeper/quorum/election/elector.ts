@@ -1,4 +1,4 @@
-import type { Timer } from "../../../host/clock.ts";
+import { Alarm } from "../../../host/alarm.ts";
 import type { Host } from "../../../host/host.ts";
 import { assert, must } from "../../../lib/assert.ts";
 import { OperationalError } from "../../../lib/error.ts";
@@ -48,7 +48,7 @@ export class Elector {
   #ensemble: Ensemble;
   #addresses: ReadonlyMap<number, Address>;
   #config: Buffer;
-  #timer: Timer | undefined;
+  readonly #alarm: Alarm;
   #looking: Looking | undefined;
   #closed = false;
 
@@ -62,6 +62,10 @@ export class Elector {
     this.#ensemble = ensemble;
     this.#addresses = addressesOf(ensemble);
     this.#config = Buffer.from(formatEnsemble(ensemble));
+    this.#alarm = new Alarm(host, () => {
+      this.#election.timer(host.clock.monotonicMs(), this.#connections.delivered);
+      this.#perform();
+    });
     this.#election = new Election({ id, role: self.role, electorate: electorateOf(ensemble) });
     this.#connections = new Connections({
       host,
@@ -82,6 +86,11 @@ export class Elector {
 
   get round(): number {
     return this.#election.round;
+  }
+
+  /** Members that there is an election connection to. */
+  get connected(): readonly number[] {
+    return this.#connections.connected;
   }
 
   /** What the last election came to; its peer epoch follows `synced`. */
@@ -120,7 +129,7 @@ export class Elector {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#setTimer(undefined);
+    this.#alarm.set(undefined);
     this.#looking?.reject(closedError());
     this.#looking = undefined;
     await this.#connections.close();
@@ -153,7 +162,7 @@ export class Elector {
       } else if (effect.kind === "reconnect") {
         this.#connections.connectAll();
       } else if (effect.kind === "timer") {
-        this.#setTimer(effect.atMs);
+        this.#alarm.set(effect.atMs);
       } else {
         const { state, vote } = effect;
         this.#options.host.log.info("a leader is elected", { state, ...vote });
@@ -161,22 +170,6 @@ export class Elector {
         this.#looking = undefined;
       }
     }
-  }
-
-  #setTimer(atMs: number | undefined): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    if (atMs === undefined) return;
-    const { clock, timers } = this.#options.host;
-    const timer = timers.after(Math.max(0, atMs - clock.monotonicMs()), () => {
-      // After a stall of this process, what has arrived meanwhile is heard before silence is concluded from.
-      timers.soon(() => {
-        if (this.#timer !== timer) return;
-        this.#election.timer(clock.monotonicMs(), this.#connections.delivered);
-        this.#perform();
-      });
-    });
-    this.#timer = timer;
   }
 }
 
