@@ -15,7 +15,7 @@ import { batchBaseOffset, wholeBatchSize } from "../src/kafka/records/batch.ts";
 import { buildBatch } from "../src/kafka/records/build.ts";
 import { RecordCursor } from "../src/kafka/records/record-cursor.ts";
 import { readMemberConfig } from "../src/zookeeper/config/member-config.ts";
-import { StandaloneMember } from "../src/zookeeper/server/member.ts";
+import { StandaloneMember } from "../src/zookeeper/server/standalone-member.ts";
 
 /**
  * One ZooKeeper member and one broker, whole, on the simulated host: processes are killed, the member loses power, the

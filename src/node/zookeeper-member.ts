@@ -1,18 +1,13 @@
 import { resolve } from "node:path";
 import type { Host } from "../host/host.ts";
-import { OperationalError } from "../lib/error.ts";
 import { loadMemberConfig } from "../zookeeper/config/load.ts";
-import { StandaloneMember } from "../zookeeper/server/member.ts";
+import { QuorumMember } from "../zookeeper/server/quorum-member.ts";
+import { StandaloneMember } from "../zookeeper/server/standalone-member.ts";
 
-/**
- * A member from its zookeeper.properties. Rejects with the errors of loadMemberConfig and StandaloneMember.start, and
- * with ERR_ENSEMBLE where the file names other members: ensembles are still to come.
- */
-export async function startZooKeeperMember(host: Host, configPath: string): Promise<StandaloneMember> {
-  const { config, warnings } = await loadMemberConfig(host.disk, configPath);
+/** A member from its zookeeper.properties, alone or of an ensemble. Rejects with the errors of loadMemberConfig and of the member's start. */
+export async function startZooKeeperMember(host: Host, configPath: string): Promise<StandaloneMember | QuorumMember> {
+  const { config: read, warnings } = await loadMemberConfig(host.disk, configPath);
   for (const warning of warnings) host.log.warn(warning);
-  if (config.mode === "quorum") {
-    throw new OperationalError("ERR_ENSEMBLE", `${configPath}: its server lines make this member one of an ensemble, and only a member alone (no server lines, or one) works so far`);
-  }
-  return StandaloneMember.start(host, { ...config, dataDir: resolve(config.dataDir), dataLogDir: resolve(config.dataLogDir) });
+  const config = { ...read, dataDir: resolve(read.dataDir), dataLogDir: resolve(read.dataLogDir) };
+  return config.mode === "quorum" ? QuorumMember.start(host, config) : StandaloneMember.start(host, config);
 }

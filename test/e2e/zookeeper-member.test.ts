@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { connect as connectSocket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realHost } from "../../src/host/real/host.ts";
-import { StandaloneMember } from "../../src/zookeeper/server/member.ts";
+import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
 import { eventually, freePort, temporaryDirectory } from "../support/processes.ts";
 import { memberConfig, startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-member.ts";
 

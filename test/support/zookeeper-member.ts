@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { realHost } from "../../src/host/real/host.ts";
 import { parseProperties } from "../../src/lib/properties.ts";
 import { readMemberConfig, type MemberConfig } from "../../src/zookeeper/config/member-config.ts";
-import { StandaloneMember } from "../../src/zookeeper/server/member.ts";
+import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
 import { freePort, temporaryDirectory } from "./processes.ts";
 import type { StandaloneServer } from "./zookeeper-client-suite.ts";
 

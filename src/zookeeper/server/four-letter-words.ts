@@ -109,8 +109,9 @@ function serverLines(server: ClientServer, role: Role): string {
   );
 }
 
-function monitored(server: ClientServer, { mode, tree }: Role): Readonly<Record<string, string | number>> {
+function monitored(server: ClientServer, role: Role): Readonly<Record<string, string | number>> {
   const { latency, packetsReceived, packetsSent } = server.stats;
+  const { mode, tree } = role;
   return {
     version: SERVER_VERSION,
     avg_latency: latency.average,
@@ -125,6 +126,7 @@ function monitored(server: ClientServer, { mode, tree }: Role): Readonly<Record<
     watch_count: tree.watches.data.size + tree.watches.child.size,
     ephemerals_count: tree.ephemeralCount,
     approximate_data_size: tree.approximateDataSize,
+    ...role.monitored(),
   };
 }
 

@@ -29,6 +29,7 @@ beforeEach(() => {
     mode: "follower",
     tree,
     outstandingMax: 3,
+    latestZxid: zxid(0),
     start: () => undefined,
     stop: () => undefined,
     newSession: () => MINE,
@@ -38,6 +39,7 @@ beforeEach(() => {
     sync: () => undefined,
     apply: (transaction) => applyTransaction(tree, transaction),
     describeSessions: () => [],
+    monitored: () => ({}),
   };
   lastZxid = 0;
   closedSessions = [];

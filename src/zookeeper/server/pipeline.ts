@@ -110,7 +110,7 @@ export class RequestPipeline implements Commits {
     if (request.operation.kind === "write") this.#role.submit(request);
     else if (request.operation.kind === "sync") {
       this.#syncs.push(request);
-      this.#role.sync();
+      this.#role.sync(request);
     }
   }
 

@@ -14,6 +14,8 @@ import type { SessionTracker } from "./session-tracker.ts";
 export interface ProposerOptions {
   readonly clock: Clock;
   readonly tree: DataTree;
+  /** The first transaction is the next one. */
+  readonly lastZxid: Zxid;
   readonly policy: AclPolicy;
   readonly tracker: SessionTracker;
   reconfigure(request: ReconfigRequest, origin: Origin, zxid: Zxid): Buffer | ErrorCode;
@@ -34,7 +36,7 @@ export class Proposer {
     const { clock, tree, tracker } = options;
     this.#clock = clock;
     this.#tracker = tracker;
-    this.#lastZxid = tree.lastZxid;
+    this.#lastZxid = options.lastZxid;
     const check: SessionAuthority["check"] = (session, owner) => tracker.check(session, owner);
     this.#environment = {
       state: new PreparedState(tree),

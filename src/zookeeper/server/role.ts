@@ -1,4 +1,4 @@
-import type { SessionId } from "../protocol/ids.ts";
+import type { SessionId, Zxid } from "../protocol/ids.ts";
 import type { Transaction } from "../protocol/transactions.ts";
 import type { Applied } from "../tree/apply.ts";
 import type { WriteRequest } from "../tree/operations.ts";
@@ -18,6 +18,18 @@ export interface Commits {
   synced(): void;
 }
 
+/** How a primary's transactions become an order on disks, before they are committed. */
+export interface Order {
+  /** They come back through `commits`, as do syncs. */
+  begin(commits: Commits): void;
+  /** Nothing comes back any more. */
+  end(): void;
+  /** The next transaction. */
+  propose(transaction: Transaction): void;
+  /** Answered by `synced` once what was proposed before it is committed. */
+  sync(): void;
+}
+
 /**
  * What a member is to its clients while it serves: how writes find their order, and who knows which sessions are
  * alive. Standalone prepares, logs and commits by itself; a leader puts a quorum between logging and commit; a
@@ -28,6 +40,8 @@ export interface Role {
   readonly tree: DataTree;
   /** Requests that may be under way before clients have to wait. */
   readonly outstandingMax: number;
+  /** A client that has seen a later transaction has seen it elsewhere: this member lags behind that one. */
+  readonly latestZxid: Zxid;
   start(commits: Commits): void;
   /** Nothing is committed any more, nor touched. */
   stop(): void;
@@ -42,10 +56,12 @@ export interface Role {
   /** It comes back through `commit`, as a transaction with the same session and cxid. */
   submit(request: WriteRequest): void;
   /** It comes back through `synced`, in the order of these calls. */
-  sync(): void;
+  sync(request: WriteRequest): void;
   /** A committed transaction takes effect on the tree, and on whatever the role keeps beside it. */
   apply(transaction: Transaction): Applied;
 
   /** What the four-letter word dump says of sessions. */
   describeSessions(): readonly string[];
+  /** What mntr adds, without the prefix zk_. */
+  monitored(): Readonly<Record<string, number>>;
 }

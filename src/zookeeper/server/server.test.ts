@@ -8,7 +8,7 @@ import { ErrorCode } from "../protocol/errors.ts";
 import { NO_SESSION, sessionId, ZXID_ZERO, type Zxid } from "../protocol/ids.ts";
 import { AddWatchMode, CreateFlag, OpCode } from "../protocol/op-codes.ts";
 import * as records from "../protocol/records.ts";
-import { StandaloneMember } from "./member.ts";
+import { StandaloneMember } from "./standalone-member.ts";
 
 const OPEN = [{ perms: 31, id: { scheme: "world", id: "anyone" } }];
 const PORT = 2181;

@@ -211,9 +211,9 @@ export class ClientServer implements ConnectionListener, TreeListener {
       return;
     }
     const { role, pipeline } = serving;
-    if (request.lastZxidSeen > role.tree.lastZxid) {
+    if (request.lastZxidSeen > role.latestZxid) {
       // Closed without a word: any answer would end the session in the client's eyes.
-      this.#log.info(`${connection.remoteHost} has seen zxid 0x${toHex(request.lastZxidSeen)}, this member only 0x${toHex(role.tree.lastZxid)}: it has to try another one`);
+      this.#log.info(`${connection.remoteHost} has seen zxid 0x${toHex(request.lastZxidSeen)}, this member only 0x${toHex(role.latestZxid)}: it has to try another one`);
       connection.destroy();
       return;
     }

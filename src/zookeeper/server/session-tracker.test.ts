@@ -3,27 +3,9 @@ import { ErrorCode } from "../protocol/errors.ts";
 import { sessionId, type SessionId } from "../protocol/ids.ts";
 import { SessionTracker } from "./session-tracker.ts";
 
-const WALL_MS = Date.UTC(2026, 10, 22);
-
 function tracker(known: Iterable<readonly [SessionId, number]> = []): SessionTracker {
-  return new SessionTracker({ serverId: 3, tickMs: 100, known, wallMs: WALL_MS }, 0);
+  return new SessionTracker(100, known, 0);
 }
-
-describe("session ids", () => {
-  test("carry the server in the top byte, follow each other, and begin later after a later start", () => {
-    const first = tracker().newId();
-    expect(BigInt.asUintN(64, first) >> 56n).toBe(3n);
-    expect(first & 0xffffn).toBe(0n);
-    const later = new SessionTracker({ serverId: 3, tickMs: 100, known: [], wallMs: WALL_MS + 1 }, 0);
-    expect(later.newId() - first).toBe(0x10000n);
-    expect(later.newId() - first).toBe(0x10001n);
-  });
-
-  test("never are those of a session that is known, even where the clock was set back", () => {
-    const first = tracker().newId();
-    expect(tracker([[first, 1000]]).newId()).toBe(first + 1n);
-  });
-});
 
 describe("a session", () => {
   const id = sessionId(7n);

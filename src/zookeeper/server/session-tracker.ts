@@ -1,6 +1,5 @@
 import { ErrorCode } from "../protocol/errors.ts";
-import { firstSessionId } from "../protocol/connect.ts";
-import { sessionId, type SessionId } from "../protocol/ids.ts";
+import type { SessionId } from "../protocol/ids.ts";
 import { ExpiryQueue, type Expiring } from "./expiry-queue.ts";
 
 interface TrackedSession extends Expiring {
@@ -10,18 +9,6 @@ interface TrackedSession extends Expiring {
   owner: unknown;
 }
 
-export interface SessionTrackerOptions {
-  readonly serverId: number;
-  readonly tickMs: number;
-  /** Sessions with their timeouts (ms), each of which starts anew. */
-  readonly known: Iterable<readonly [SessionId, number]>;
-  /**
-   * What ids begin from. Apache's server takes the system's monotonic clock; ours may start anew with each process,
-   * and an id that comes back would hand one client's session to another.
-   */
-  readonly wallMs: number;
-}
-
 /**
  * The sessions of a leader or of a standalone member: who is alive, until when, and through which member it speaks.
  * Times are ms of the monotonic clock. Source: SessionTrackerImpl.
@@ -29,19 +16,15 @@ export interface SessionTrackerOptions {
 export class SessionTracker {
   readonly #sessions = new Map<SessionId, TrackedSession>();
   readonly #expiry: ExpiryQueue<TrackedSession>;
-  #nextId: SessionId;
 
-  constructor(options: SessionTrackerOptions, now: number) {
-    this.#expiry = new ExpiryQueue(options.tickMs);
-    this.#nextId = firstSessionId(options.serverId, options.wallMs);
-    for (const [id, timeoutMs] of options.known) this.add(id, timeoutMs, now);
+  /** `known`: sessions with their timeouts (ms), each of which starts anew. */
+  constructor(tickMs: number, known: Iterable<readonly [SessionId, number]>, now: number) {
+    this.#expiry = new ExpiryQueue(tickMs);
+    for (const [id, timeoutMs] of known) this.add(id, timeoutMs, now);
   }
 
-  newId(): SessionId {
-    while (this.#sessions.has(this.#nextId)) this.#nextId = sessionId(this.#nextId + 1n);
-    const id = this.#nextId;
-    this.#nextId = sessionId(id + 1n);
-    return id;
+  has(id: SessionId): boolean {
+    return this.#sessions.has(id);
   }
 
   /** Adding a known one touches it. */

@@ -1,6 +1,7 @@
 import type { Timer } from "../../../host/clock.ts";
 import type { Host } from "../../../host/host.ts";
 import type { Connection, Listener } from "../../../host/net.ts";
+import { toError } from "../../../lib/error.ts";
 import { FrameDecoder } from "../../../lib/frames.ts";
 import { TaskGroup } from "../../../lib/task-group.ts";
 import type { Address } from "../../config/ensemble.ts";
@@ -166,7 +167,7 @@ export class Connections {
       try {
         connection = await host.net.connect({ ...address, timeoutMs: connectTimeoutMs });
       } catch (error) {
-        if (!this.#closed) host.log.warn("a member's election port can't be reached", { peer: peer.id, ...address, error });
+        if (!this.#closed) host.log.warn("a member's election port can't be reached", { peer: peer.id, ...address, reason: toError(error).message });
       }
       peer.dialling = false;
       if (connection !== undefined) this.#dialled(peer, connection);

@@ -140,6 +140,15 @@ export class LeaderCore {
     return this.#epoch;
   }
 
+  /** Learners that have the leader's history. */
+  get following(): number {
+    return [...this.#learners.values()].filter(({ stage }) => stage === "following").length;
+  }
+
+  get waitingSyncs(): number {
+    return this.#syncs.length;
+  }
+
   get lastProposed(): Zxid {
     return this.#lastProposed;
   }

@@ -23,7 +23,7 @@ class Scene {
   now = 0;
 
   constructor(options: Partial<LearnerOptions> = {}) {
-    this.core = new LearnerCore({ id: 2, observer: false, tickMs: 100, initLimit: 10, syncLimit: 5, acceptedEpoch: 2, currentEpoch: 2, lastZxid: LAST, configVersion: 0, ...options });
+    this.core = new LearnerCore({ id: 2, observer: false, tickMs: 100, initLimit: 10, syncLimit: 5, acceptedEpoch: 2, currentEpoch: 2, lastZxid: LAST, configVersion: 0, wantsSnapshot: false, ...options });
   }
 
   step(input: LearnerInput): readonly LearnerEffect[] {
@@ -145,6 +145,14 @@ describe("a learner takes over the history", () => {
     scene.step({ kind: "snapshotInstalled" });
     for (const counter of [19, 20]) expect([...scene.receive(proposal(z(2, counter))), ...scene.receive({ kind: "commit", zxid: z(2, counter) })]).toEqual([]);
     expect(scene.receive(proposal(z(2, 21)))).toEqual([append(z(2, 21))]);
+  });
+
+  test("who could not go back to the leader's history asks for a snapshot, and takes nothing else", () => {
+    const scene = new Scene({ wantsSnapshot: true });
+    scene.step({ kind: "connected" });
+    scene.receive({ kind: "leaderInfo", epoch: 3 });
+    expect(scene.step({ kind: "acceptedEpochPersisted" })).toEqual([{ kind: "send", packet: { kind: "ackEpoch", lastZxid: z(4, 0), currentEpoch: undefined } }]);
+    expect(scene.receive({ kind: "trunc", zxid: z(2, 5) })).toEqual([failure("diverged")]);
   });
 
   test("an Apache leader's snapshot may stand at the beginning of an epoch", () => {

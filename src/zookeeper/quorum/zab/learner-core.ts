@@ -17,6 +17,8 @@ export interface LearnerOptions {
   readonly lastZxid: Zxid;
   /** Version of the ensemble as this member knows it. */
   readonly configVersion: number;
+  /** Whether it asks for a snapshot, whatever it has. */
+  readonly wantsSnapshot: boolean;
 }
 
 export type LearnerInput =
@@ -262,12 +264,15 @@ export class LearnerCore {
   #ackEpoch(currentEpoch: number | undefined): void {
     assert(this.#phase === "discovery" && this.#accepted === this.#epoch, "an epoch is acknowledged once it is accepted");
     this.#phase = "sync";
-    this.#send({ kind: "ackEpoch", lastZxid: this.#last, currentEpoch });
+    // The number that begins an epoch to come is in nobody's history: leaders answer it with a snapshot.
+    if (this.#options.wantsSnapshot) this.#send({ kind: "ackEpoch", lastZxid: makeZxid(this.#epoch + 1, 0), currentEpoch: undefined });
+    else this.#send({ kind: "ackEpoch", lastZxid: this.#last, currentEpoch });
   }
 
   /** The first packet of the synchronization, and only that. */
   #beginSync(kind: "diff" | "trunc" | "snap", zxid: Zxid): void {
     if (this.#phase !== "sync" || this.#syncZxid !== undefined) return this.#unexpected(kind.toUpperCase());
+    if (this.#options.wantsSnapshot && kind !== "snap") return this.#fail("diverged", "only a snapshot would do, and the leader sent none");
     this.#syncZxid = zxid;
     if (kind === "diff") return;
     this.#busy = true;

@@ -162,7 +162,7 @@ export function encodeLeaderPacket(packet: LeaderPacket): Buffer[] {
       return encode(PacketType.upToDate, NO_ZXID, null);
     case "proposal":
     case "inform":
-      return encode(PacketType[packet.kind], packet.transaction.header.zxid, packet.transaction.payload);
+      return encodeProposed(packet.kind, packet.transaction.header.zxid, packet.transaction.payload);
     case "revalidated":
       return encode(PacketType.revalidate, NO_ZXID, revalidation.encode(packet));
     case "sync":
@@ -174,6 +174,11 @@ export function encodeLeaderPacket(packet: LeaderPacket): Buffer[] {
     default:
       return assertNever(packet);
   }
+}
+
+/** A transaction of which only its bytes are at hand. */
+export function encodeProposed(kind: "proposal" | "inform", zxid: Zxid, payload: Buffer): Buffer[] {
+  return encode(PacketType[kind], zxid, payload);
 }
 
 function encode(type: PacketType, zxid: Zxid, data: Buffer | null, authinfo: readonly Id[] | null = null): Buffer[] {

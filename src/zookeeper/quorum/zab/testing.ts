@@ -342,7 +342,7 @@ export class Model {
 
   #beginFollowing(member: Member, leader: Member): void {
     const { id, observer, accepted, current, last } = member;
-    const core = new LearnerCore({ id, observer, tickMs: TICK_MS, initLimit: INIT_LIMIT, syncLimit: SYNC_LIMIT, acceptedEpoch: accepted, currentEpoch: current, lastZxid: last, configVersion: 0 });
+    const core = new LearnerCore({ id, observer, tickMs: TICK_MS, initLimit: INIT_LIMIT, syncLimit: SYNC_LIMIT, acceptedEpoch: accepted, currentEpoch: current, lastZxid: last, configVersion: 0, wantsSnapshot: false });
     this.#order += 1;
     const link: Link = { id: this.#order, leader, learner: member, open: true, toLeader: { lastArrival: 0 }, toLearner: { lastArrival: 0 } };
     this.#links.add(link);

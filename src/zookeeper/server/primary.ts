@@ -1,7 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import type { MemberConfig } from "../config/member-config.ts";
 import { ErrorCode } from "../protocol/errors.ts";
-import { NO_SESSION, toHex, type SessionId, type Zxid } from "../protocol/ids.ts";
+import { NO_SESSION, toHex, zxid, type SessionId, type Zxid } from "../protocol/ids.ts";
 import { OpCode } from "../protocol/op-codes.ts";
 import type { Transaction } from "../protocol/transactions.ts";
 import type { Database } from "../store/database.ts";
@@ -12,45 +12,55 @@ import type { DataTree } from "../tree/tree.ts";
 import { describeBuckets } from "./expiry-queue.ts";
 import { Proposer } from "./proposer.ts";
 import { Reaper } from "./reaper.ts";
-import { THIS_MEMBER, type Commits, type Role } from "./role.ts";
+import { THIS_MEMBER, type Commits, type Order, type Role } from "./role.ts";
+import type { SessionIds } from "./session-ids.ts";
 import { SessionTracker } from "./session-tracker.ts";
 import { Ticker } from "./ticker.ts";
 
-/** In the ids of its sessions; conf says 0 all the same. */
-const SERVER_ID = 1;
 const NO_BODY = Buffer.alloc(0);
 
-export type StandaloneConfig = Pick<MemberConfig, "globalOutstandingLimit" | "reconfigEnabled" | "tickTime" | "znodeContainerCheckIntervalMs" | "znodeContainerMaxPerMinute">;
+export type PrimaryConfig = Pick<MemberConfig, "globalOutstandingLimit" | "reconfigEnabled" | "tickTime" | "znodeContainerCheckIntervalMs" | "znodeContainerMaxPerMinute">;
 
-/** The database as the role uses it. */
-export type StandaloneDatabase = Pick<Database, "tree" | "listen" | "append" | "apply">;
+export interface PrimaryOptions {
+  readonly mode: "standalone" | "leader";
+  readonly config: PrimaryConfig;
+  /** How many members share globalOutstandingLimit. */
+  readonly shares: number;
+  readonly database: Pick<Database, "tree" | "apply">;
+  readonly policy: AclPolicy;
+  readonly sessionIds: SessionIds;
+  /** The first transaction is the next one. */
+  readonly lastZxid: Zxid;
+  readonly order: Order;
+  monitored(): Readonly<Record<string, number>>;
+}
 
-/** A member by itself: what its disk has is committed. Sources: ZooKeeperServer, ZooKeeperServerMain. */
-export class Standalone implements Role {
-  readonly mode = "standalone";
+/**
+ * The one member that decides: it makes transactions of requests, its own clients' and its learners', knows which
+ * sessions are alive, and ends those that are not. Sources: ZooKeeperServer, LeaderZooKeeperServer.
+ */
+export class Primary implements Role {
+  readonly mode: "standalone" | "leader";
   readonly outstandingMax: number;
   readonly #host: Host;
-  readonly #database: StandaloneDatabase;
+  readonly #options: PrimaryOptions;
   readonly #tracker: SessionTracker;
   readonly #proposer: Proposer;
   readonly #sessionTicker: Ticker;
   readonly #reaper: Reaper;
-  /** Appended to the log and not known to be durable. */
-  #logged: Transaction[] = [];
-  /** For each waiting sync the last transaction before it. */
-  #syncs: Zxid[] = [];
-  #commits: Commits | undefined;
 
-  constructor(host: Host, options: { readonly config: StandaloneConfig; readonly database: StandaloneDatabase; readonly policy: AclPolicy }) {
+  constructor(host: Host, options: PrimaryOptions) {
     const { config, database, policy } = options;
     const { tree } = database;
     this.#host = host;
-    this.#database = database;
-    this.outstandingMax = config.globalOutstandingLimit;
-    this.#tracker = new SessionTracker({ serverId: SERVER_ID, tickMs: config.tickTime, known: tree.sessions, wallMs: host.clock.wallMs() }, host.clock.monotonicMs());
+    this.#options = options;
+    this.mode = options.mode;
+    this.outstandingMax = Math.floor(config.globalOutstandingLimit / options.shares);
+    this.#tracker = new SessionTracker(config.tickTime, tree.sessions, host.clock.monotonicMs());
     this.#proposer = new Proposer({
       clock: host.clock,
       tree,
+      lastZxid: options.lastZxid,
       policy,
       tracker: this.#tracker,
       reconfigure: () => (config.reconfigEnabled ? ErrorCode.unimplemented : ErrorCode.reconfigDisabled),
@@ -67,24 +77,27 @@ export class Standalone implements Role {
   }
 
   get tree(): DataTree {
-    return this.#database.tree;
+    return this.#options.database.tree;
+  }
+
+  get latestZxid(): Zxid {
+    return zxid(Math.max(this.tree.lastZxid, this.#options.lastZxid));
   }
 
   start(commits: Commits): void {
-    this.#commits = commits;
-    this.#database.listen({ durable: (zxid) => this.#durable(zxid) });
+    this.#options.order.begin(commits);
     this.#sessionTicker.start();
     this.#reaper.start();
   }
 
   stop(): void {
-    this.#commits = undefined;
+    this.#options.order.end();
     this.#sessionTicker.stop();
     this.#reaper.stop();
   }
 
   newSession(timeoutMs: number): SessionId {
-    const id = this.#tracker.newId();
+    const id = this.#options.sessionIds.next(this.#tracker);
     this.#tracker.add(id, timeoutMs, this.#host.clock.monotonicMs());
     return id;
   }
@@ -94,22 +107,26 @@ export class Standalone implements Role {
   }
 
   revalidate(session: SessionId, timeoutMs: number, settle: (alive: boolean) => void): void {
-    settle(this.touch(session, timeoutMs));
+    settle(this.takeOver(session, timeoutMs, THIS_MEMBER));
+  }
+
+  /** False: the session is unknown or about to go. Otherwise it is `owner` through whom it speaks from now on. */
+  takeOver(session: SessionId, timeoutMs: number, owner: unknown): boolean {
+    const alive = this.touch(session, timeoutMs);
+    if (alive) this.#tracker.setOwner(session, owner);
+    return alive;
   }
 
   submit(request: WriteRequest): void {
-    const transaction = this.#proposer.propose(request);
-    this.#logged.push(transaction);
-    this.#database.append(transaction);
+    this.#options.order.propose(this.#proposer.propose(request));
   }
 
   sync(): void {
-    if (this.#logged.length === 0) this.#commits?.synced();
-    else this.#syncs.push(this.#proposer.lastZxid);
+    this.#options.order.sync();
   }
 
   apply(transaction: Transaction): Applied {
-    const applied = this.#database.apply(transaction);
+    const applied = this.#options.database.apply(transaction);
     this.#proposer.applied(transaction);
     return applied;
   }
@@ -118,20 +135,8 @@ export class Standalone implements Role {
     return describeBuckets("Session", this.#host.clock, this.#tracker.expiries(), (id) => `0x${toHex(id)}`);
   }
 
-  #durable(zxid: Zxid): void {
-    const end = this.#logged.findIndex((transaction) => transaction.header.zxid > zxid);
-    const durable = this.#logged.splice(0, end < 0 ? this.#logged.length : end);
-    for (const transaction of durable) {
-      this.#commits?.commit(transaction);
-      this.#settleSyncs(transaction.header.zxid);
-    }
-  }
-
-  #settleSyncs(committed: Zxid): void {
-    while (this.#syncs[0] !== undefined && this.#syncs[0] <= committed) {
-      this.#syncs.shift();
-      this.#commits?.synced();
-    }
+  monitored(): Readonly<Record<string, number>> {
+    return this.#options.monitored();
   }
 
   #expire(session: SessionId): void {
