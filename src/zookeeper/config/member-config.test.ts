@@ -211,14 +211,14 @@ describe("values", () => {
     expect(warnings).toEqual([
       "zoo.cfg:2: quorumListenOnAllIPs=yes: means false, as everything but true does",
       "zoo.cfg:6: leaderServes=true: means no, as everything but yes does",
-      "zoo.cfg:6: leaderServes=true: has no effect: ensembles are still to come",
+      "zoo.cfg:6: leaderServes=true: has no effect: it always has",
     ]);
     expect(problems("dataDir=/d\nstandaloneEnabled=yes")).toEqual(["zoo.cfg:2: standaloneEnabled=yes: expected true or false"]);
   });
 
-  test("fewer than three snapshots kept means three, and observer.syncEnabled wins over syncEnabled", () => {
-    const { config, warnings } = read("dataDir=/d\nautopurge.snapRetainCount=1\nsyncEnabled=true\nobserver.syncEnabled=false");
-    expect(config).toMatchObject({ autopurgeSnapRetainCount: 3, syncEnabled: false });
+  test("fewer than three snapshots kept means three", () => {
+    const { config, warnings } = read("dataDir=/d\nautopurge.snapRetainCount=1");
+    expect(config).toMatchObject({ autopurgeSnapRetainCount: 3 });
     expect(warnings).toEqual(["zoo.cfg:2: autopurge.snapRetainCount=1: means 3, the least"]);
   });
 

@@ -21,11 +21,9 @@ interface Derived {
   /** In ms. */
   readonly minSessionTimeout: number;
   readonly maxSessionTimeout: number;
-  /** Whether an observer writes to its disk. */
-  readonly syncEnabled: boolean;
 }
 
-type Replaced = keyof Derived | "clientPort" | "clientPortAddress" | "peerType" | "observerSyncEnabled" | "dynamicConfigFile";
+type Replaced = keyof Derived | "clientPort" | "clientPortAddress" | "peerType" | "syncEnabled" | "observerSyncEnabled" | "dynamicConfigFile";
 
 /** A member's settings by camel-case name. Times in ms unless in ticks (`initLimit`, `syncLimit`); `preAllocSize` in KiB. */
 export type MemberConfig = Omit<Values, Replaced> & Derived;
@@ -95,7 +93,6 @@ export function readMemberConfig(files: MemberFiles): MemberReading {
     dataLogDir: values.dataLogDir ?? values.dataDir,
     minSessionTimeout,
     maxSessionTimeout,
-    syncEnabled: reading.has("observer.syncEnabled") ? values.observerSyncEnabled : values.syncEnabled,
     autopurgeSnapRetainCount: Math.max(3, values.autopurgeSnapRetainCount),
   };
   return { config, warnings: reading.warnings.map((warning) => warning.message) };

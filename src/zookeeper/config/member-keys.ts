@@ -1,6 +1,5 @@
 import { configKey, double, int, list, long, oneOf, password, required, string, type ConfigKey, type KeyFacts } from "../../lib/config/key.ts";
 
-const noEnsemble = "ensembles are still to come";
 const noAdmin = "the HTTP server for administration is still to come";
 const noTls = "TLS is still to come";
 const noSasl = "SASL is still to come";
@@ -61,7 +60,7 @@ const fileKeys = {
   "electionAlg": int(3, { importance: "low", min: 0, max: 3, doc: "The election's algorithm: 3 is fast leader election over TCP", refused: "the older algorithms are gone from ZooKeeper too" }),
   "quorumListenOnAllIPs": lenient(false, { doc: "Whether the ports for other members are opened on all addresses instead of the one in this member's server line" }),
   "peerType": oneOf(["participant", "observer"], "participant", { ignoreCase: true, importance: "low", doc: "This member's role; the one in its server line wins" }),
-  "syncEnabled": lenient(true, { importance: "low", doc: "Whether an observer writes transactions and snapshots to its disk; observer.syncEnabled wins" }),
+  "syncEnabled": lenient(true, { importance: "low", doc: "Whether an observer writes transactions and snapshots to its disk; observer.syncEnabled wins", noEffect: "an observer always does" }),
   "dynamicConfigFile": string(null, { doc: "A file of its own for the server, group and weight lines" }),
   "autopurge.snapRetainCount": int(3, { doc: "How many snapshots a purge leaves; below 3 means 3" }),
   "autopurge.purgeInterval": int(0, { doc: "How many hours lie between two purges of old snapshots and logs; 0 means that none takes place" }),
@@ -90,13 +89,13 @@ const propertyKeys = {
   "datadir.autocreate": lenient(true, { doc: "Whether missing data directories are made" }),
   "snapshotSizeFactor": double(0.33, { doc: "How large, against the last snapshot, the transactions for a returning follower may be; a negative number sends none from the log" }),
   "forceSnapshotSync": lenient(false, { importance: "low", doc: "Whether a returning follower always gets a snapshot" }),
-  "leaderServes": lenient(true, { doc: "Whether the leader has clients of its own", noEffect: noEnsemble }, "yes"),
-  "leader.maxConcurrentSnapshots": int(10, { min: 1, doc: "How many snapshots a leader sends at once", noEffect: noEnsemble }),
-  "leader.maxConcurrentSnapshotTimeout": long(5, { doc: "For how many seconds a leader remembers such a sending at most", noEffect: noEnsemble }),
+  "leaderServes": lenient(true, { doc: "Whether the leader has clients of its own", noEffect: "it always has" }, "yes"),
+  "leader.maxConcurrentSnapshots": int(10, { min: 1, doc: "How many snapshots a leader sends at once; further learners wait" }),
+  "leader.maxConcurrentSnapshotTimeout": long(5, { doc: "For how many seconds a leader remembers such a sending at most", noEffect: "a sending ends with its connection" }),
   "cnxTimeout": int(5000, { min: 1, doc: "How long, in ms, a connection to another member's election port may take" }),
   "electionPortBindRetry": int(3, { doc: "How often opening the election port is tried; 0 means without end" }),
   "tcpKeepAlive": lenient(false, { importance: "low", doc: "Whether the system probes idle connections on the election port", noEffect: "members notice a silent peer by themselves" }),
-  "observer.syncEnabled": lenient(true, { importance: "low", doc: "Wins over syncEnabled" }),
+  "observer.syncEnabled": lenient(true, { importance: "low", doc: "Wins over syncEnabled", noEffect: "an observer always does" }),
   "skipACL": lenient(false, { doc: "Whether everybody may do everything" }, "yes"),
   "DigestAuthenticationProvider.superDigest": string(null, { doc: "The user who may do everything, as name:digest" }),
   "superUser": string(null, { importance: "low", doc: "The SASL user who may do everything", noEffect: noSasl }),

@@ -106,7 +106,13 @@ function serverLines(server: ClientServer, role: Role): string {
     `Zxid: 0x${toHex(role.tree.lastZxid)}`,
     `Mode: ${role.mode}`,
     `Node count: ${role.tree.nodeCount}`,
+    ...proposalSizes(role),
   );
+}
+
+function proposalSizes(role: Role): string[] {
+  const { last_proposal_size: last, min_proposal_size: min, max_proposal_size: max } = role.monitored();
+  return last === undefined ? [] : [`Proposal sizes last/min/max: ${last}/${min}/${max}`];
 }
 
 function monitored(server: ClientServer, role: Role): Readonly<Record<string, string | number>> {
