@@ -274,6 +274,17 @@ describe("a leader's broadcast", () => {
     expect(scene.ack(2, z(3, 1)).slice(-3).map((effect) => effect.kind)).toEqual(["commit", "send", "synced"]);
   });
 
+  test("a sync is answered before later transactions are committed, even where one acknowledgement commits many", () => {
+    const scene = new Scene().establish();
+    scene.propose(1);
+    scene.step({ kind: "sync", learner: 2 });
+    scene.step({ kind: "sync", learner: undefined });
+    scene.propose(2);
+    scene.step({ kind: "durable", zxid: z(3, 2) });
+    const effects = scene.ack(2, z(3, 2));
+    expect(effects.filter((effect) => effect.kind !== "send" || effect.learner === 2).map((effect) => (effect.kind === "send" ? effect.packet.kind : effect.kind))).toEqual(["commit", "commit", "sync", "synced", "commit", "commit"]);
+  });
+
   test("requests, touched and returning sessions are handed on and answered", () => {
     const scene = new Scene().establish();
     const request = { sessionId: sessionId(5n), cxid: 1, type: 1, body: Buffer.from("x"), ids: null };

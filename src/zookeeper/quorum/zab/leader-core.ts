@@ -451,9 +451,10 @@ export class LeaderCore {
       if (!this.#quorumHas(zxid)) break;
       done += 1;
       this.#commit(transaction, zxid);
+      // Before the next commit: it may be of a request that came after the sync, and is answered after it.
+      while (this.#syncs[0] !== undefined && this.#syncs[0].zxid <= zxid) this.#synced(this.#syncs.shift()?.learner);
     }
     if (done > 0) this.#outstanding.splice(0, done);
-    while (this.#syncs[0] !== undefined && this.#syncs[0].zxid <= this.#committed) this.#synced(this.#syncs.shift()?.learner);
   }
 
   #quorumHas(zxid: Zxid): boolean {
