@@ -1,61 +1,11 @@
 import { readdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { connect as connectSocket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realHost } from "../../src/host/real/host.ts";
 import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
+import { call, connectNodeClient, zookeeper, type NodeClient, type NodeStat } from "../support/node-zookeeper-client.ts";
 import { eventually, freePort, temporaryDirectory } from "../support/processes.ts";
 import { memberConfig, startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-member.ts";
-
-/** What the tests use of the npm package, which has no types of its own. */
-interface NodeZooKeeper {
-  createClient(connect: string, options?: { readonly sessionTimeout: number }): NodeClient;
-  readonly CreateMode: Readonly<Record<"EPHEMERAL" | "PERSISTENT_SEQUENTIAL" | "PERSISTENT", number>>;
-  readonly ACL: { readonly CREATOR_ALL_ACL: unknown; readonly OPEN_ACL_UNSAFE: unknown };
-}
-type Callback<T> = (error: NodeError | null, value: T) => void;
-interface NodeError extends Error {
-  readonly name: string;
-}
-interface NodeStat {
-  readonly version: number;
-  readonly numChildren: number;
-}
-interface NodeEvent {
-  readonly name: string;
-  readonly path: string;
-}
-interface NodeTransaction {
-  create(path: string): NodeTransaction;
-  setData(path: string, data: Buffer): NodeTransaction;
-  check(path: string, version: number): NodeTransaction;
-  remove(path: string): NodeTransaction;
-  commit(callback: Callback<unknown[]>): void;
-}
-interface NodeClient {
-  connect(): void;
-  close(): void;
-  once(event: "connected" | "disconnected" | "expired", listener: () => void): void;
-  addAuthInfo(scheme: string, auth: Buffer): void;
-  getSessionId(): Buffer;
-  create(path: string, data: Buffer | null, mode: number, callback: Callback<string>): void;
-  create(path: string, data: Buffer | null, acl: unknown, callback: Callback<string>): void;
-  mkdirp(path: string, callback: Callback<string>): void;
-  getData(path: string, watcher: ((event: NodeEvent) => void) | undefined, callback: (error: NodeError | null, data: Buffer | undefined, stat: NodeStat) => void): void;
-  setData(path: string, data: Buffer, version: number, callback: Callback<NodeStat>): void;
-  exists(path: string, callback: Callback<NodeStat | null>): void;
-  getChildren(path: string, watcher: (event: NodeEvent) => void, callback: (error: NodeError | null, children: string[], stat: NodeStat) => void): void;
-  remove(path: string, version: number, callback: (error: NodeError | null) => void): void;
-  transaction(): NodeTransaction;
-}
-
-const zookeeper = createRequire(import.meta.url)("node-zookeeper-client") as NodeZooKeeper;
-
-function call<T>(run: (callback: Callback<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    run((error, value) => (error === null ? resolve(value) : reject(error)));
-  });
-}
 
 describe("node-zookeeper-client on our member", () => {
   let server: OurZooKeeper;
@@ -71,12 +21,8 @@ describe("node-zookeeper-client on our member", () => {
   });
 
   async function connected(): Promise<NodeClient> {
-    const client = zookeeper.createClient(`127.0.0.1:${server.port}`, { sessionTimeout: 4000 });
+    const client = await connectNodeClient(`127.0.0.1:${server.port}`);
     clients.push(client);
-    await new Promise<void>((resolve) => {
-      client.once("connected", resolve);
-      client.connect();
-    });
     return client;
   }
 
@@ -167,11 +113,7 @@ describe("a member on this machine", () => {
 
   test("takes a snapshot and a new log after snapCount transactions, and purges the old ones at a start", async () => {
     const server = await startOurZooKeeper({ settings: { snapCount: 20, "autopurge.purgeInterval": 1, preAllocSize: 64 } });
-    const client = zookeeper.createClient(`127.0.0.1:${server.port}`);
-    await new Promise<void>((resolve) => {
-      client.once("connected", resolve);
-      client.connect();
-    });
+    const client = await connectNodeClient(`127.0.0.1:${server.port}`);
     for (let n = 0; n < 200; n++) await call<string>((done) => client.create(`/n${n}`, Buffer.from(String(n)), zookeeper.CreateMode.PERSISTENT, done));
     client.close();
     const kinds = (): number[] => ["snapshot", "log"].map((kind) => readdirSync(`${server.dataDir}/version-2`).filter((name) => name.startsWith(`${kind}.`)).length);

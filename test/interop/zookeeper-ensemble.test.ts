@@ -6,6 +6,7 @@ import type { WatchEvent } from "../../src/zookeeper/client/watches.ts";
 import { ErrorCode } from "../../src/zookeeper/protocol/errors.ts";
 import { CreateFlag } from "../../src/zookeeper/protocol/op-codes.ts";
 import { digestOf } from "../../src/zookeeper/tree/acl.ts";
+import { hasKazoo, runKazoo } from "../support/kazoo.ts";
 import { connectClient, Load, syncedTree, valueOf, withClient } from "../support/zookeeper-clients.ts";
 import { classPathOf, type EnsembleMember, type MemberKind, ZooKeeperEnsemble } from "../support/zookeeper-ensemble.ts";
 
@@ -112,6 +113,12 @@ describe.runIf(able).each(COMPOSITIONS)("$name:", ({ kinds, absence, meanwhile }
     const made = tree.filter((line) => line.startsWith(`{"path":"${root}/`)).map((line) => (JSON.parse(line) as { path: string }).path);
     expect(made).toEqual(load.acknowledged.toSorted());
   }
+
+  test.runIf(hasKazoo)("kazoo, with its recipes, gets what it wants, each client at whichever member it finds", async () => {
+    await ensemble.start();
+    await runKazoo(ensemble.connect());
+    await expectEqualTrees();
+  });
 
   // These two win over what is left when their predecessor ends, and are of both kinds.
   describe.each([3, 2])("while member %i leads", (leading) => {

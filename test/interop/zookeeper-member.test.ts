@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realHost } from "../../src/host/real/host.ts";
@@ -7,19 +7,16 @@ import { createOp, OPEN_ACL, setDataOp } from "../../src/zookeeper/client/operat
 import { CreateFlag } from "../../src/zookeeper/protocol/op-codes.ts";
 import { digestOf } from "../../src/zookeeper/tree/acl.ts";
 import { apacheKafkaClassPath } from "../support/apache-kafka.ts";
-import { debianZooKeeperClassPath, hasDebianZooKeeper, printedBy, startApacheZooKeeper, zkCliSession } from "../support/apache-zookeeper.ts";
-import { run, temporaryDirectory } from "../support/processes.ts";
+import { debianZooKeeperClassPath, hasDebianZooKeeper, printedBy, startApacheZooKeeper } from "../support/apache-zookeeper.ts";
+import { hasKazoo, runKazoo } from "../support/kazoo.ts";
+import { temporaryDirectory } from "../support/processes.ts";
 import type { StandaloneServer } from "../support/zookeeper-client-suite.ts";
+import { converseWithZkCli } from "../support/zkcli.ts";
 import { startOurZooKeeper, type OurZooKeeper } from "../support/zookeeper-member.ts";
 
-const PYTHON = "/usr/bin/python3";
-const hasKazoo = existsSync("/usr/lib/python3/dist-packages/kazoo");
-if (!hasKazoo) console.warn("SKIPPED kazoo on our ZooKeeper member: no /usr/lib/python3/dist-packages/kazoo (apt-get install python3-kazoo)");
 /** Kafka 2.7.1 brings ZooKeeper 3.5.9 along. */
 const classPath359 = await apacheKafkaClassPath("2.7.1");
 if (!hasDebianZooKeeper) console.warn("SKIPPED Apache's tools and server on our ZooKeeper member's data: no /usr/share/java/zookeeper.jar (apt-get install zookeeper)");
-
-const KAZOO_CHECKS = ["nodes", "ephemeral", "watches", "transaction", "acls", "lock", "lock_of_the_dead", "election", "barrier", "double_barrier", "counter", "queue", "party", "reconnect", "pipelined", "commands"];
 
 describe.runIf(hasKazoo)("kazoo, with its recipes", () => {
   test.each([
@@ -27,10 +24,11 @@ describe.runIf(hasKazoo)("kazoo, with its recipes", () => {
     ...(hasDebianZooKeeper ? [["Apache's server, which shows that the script asks for no more", () => startApacheZooKeeper()] as const] : []),
   ] as const)("gets what it wants from %s", { timeout: 120_000 }, async (_name, startServer: () => Promise<StandaloneServer>) => {
     const server = await startServer();
-    const finished = await run(PYTHON, [join(import.meta.dirname, "../support/zookeeper-kazoo.py"), String(server.port)], { timeoutMs: 100_000 });
-    await server.stop();
-    if (finished.code !== 0) throw new Error(`kazoo ended after:\n${finished.stdout}${finished.stderr}`);
-    expect(finished.stdout.trim().split("\n")).toEqual(KAZOO_CHECKS.map((name) => `ok ${name}`));
+    try {
+      await runKazoo(`127.0.0.1:${server.port}`);
+    } finally {
+      await server.stop();
+    }
   });
 });
 
@@ -43,35 +41,7 @@ describe.runIf(hasDebianZooKeeper)("zkCli on our member", () => {
 
   afterAll(() => server.stop());
 
-  test("creates, reads, lists, changes ACLs, deletes, and is told what it may not", async () => {
-    const answers: readonly (readonly [command: string, answer: string | RegExp])[] = [
-      ["create /cli hello", "Created /cli"],
-      ["create -s /cli/n- x", "Created /cli/n-0000000000"],
-      ["create -e /cli/ephemeral x", "Created /cli/ephemeral"],
-      ["create -c /cli/container", "Created /cli/container"],
-      ["create -t 1000 /cli/ttl", "KeeperErrorCode = Unimplemented for /cli/ttl"],
-      ["get -s /cli", /hello\n[^]*dataVersion = 0\n[^]*numChildren = 3/],
-      ["ls -R /cli", "/cli\n/cli/container\n/cli/ephemeral\n/cli/n-0000000000\n"],
-      ["getAllChildrenNumber /cli", "3\n"],
-      ["getEphemerals /cli", "[/cli/ephemeral]"],
-      ["set -v 7 /cli x", "version No is not valid : /cli"],
-      ["addWatch /cli", ""],
-      ["set /cli/n-0000000000 y", "NodeDataChanged path:/cli/n-0000000000"],
-      ["removewatches /cli", "PersistentWatchRemoved path:/cli"],
-      ["setAcl /cli world:anyone:r", ""],
-      ["getAcl /cli", "'world,'anyone\n: r\n"],
-      ["set /cli z", "Insufficient permission : /cli"],
-      ["addauth digest ada:secret", ""],
-      ["whoami", /ip: 127\.0\.0\.1\ndigest: ada\n/],
-      ["setquota -n 5 /cli", ""],
-      ["listquota /cli", "count=4,bytes=7"],
-      ["sync /", "Sync is OK"],
-      ["reconfig -remove 1", "Reconfig is disabled"],
-      ["quit", ""],
-    ];
-    const { stdout, stderr } = await zkCliSession(server.port, answers.map(([command]) => command));
-    for (const [, answer] of answers) expect(stdout + stderr).toMatch(answer);
-  });
+  test("creates, reads, lists, changes ACLs, deletes, and is told what it may not", () => converseWithZkCli(`127.0.0.1:${server.port}`));
 });
 
 const JUDGES = [

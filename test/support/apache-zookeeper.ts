@@ -77,8 +77,3 @@ export async function printedBy(classPath: string, tool: "LogFormatter" | "persi
 export function zkCli(port: number, ...command: readonly string[]): ReturnType<typeof run> {
   return run("java", ["-cp", debianZooKeeperClassPath, "org.apache.zookeeper.ZooKeeperMain", "-server", `127.0.0.1:${port}`, ...command]);
 }
-
-/** The same with several commands, one after the other in one session. */
-export function zkCliSession(port: number, commands: readonly string[]): ReturnType<typeof run> {
-  return run("java", ["-cp", debianZooKeeperClassPath, "org.apache.zookeeper.ZooKeeperMain", "-server", `127.0.0.1:${port}`], { input: commands.map((command) => `${command}\n`).join("") });
-}

@@ -1,4 +1,4 @@
-"""kazoo against a ZooKeeper server: `zookeeper-kazoo.py <port>`. Prints a line for each thing that holds; fails at the first that does not."""
+"""kazoo against a ZooKeeper server or ensemble: `zookeeper-kazoo.py <host:port,...>`. Prints a line for each thing that holds; fails at the first that does not."""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import BadVersionError, NoAuthError, NodeExistsError, NoNodeError, NotEmptyError, RolledBackError
 from kazoo.security import make_digest_acl
 
-ADDRESS = "127.0.0.1:" + sys.argv[1]
+ADDRESS = sys.argv[1]
 CLIENTS = []
 
 
@@ -17,6 +17,12 @@ def client(**options):
     made.start(timeout=10)
     CLIENTS.append(made)
     return made
+
+
+def synced(zk):
+    """Whose member may be a moment behind another's."""
+    zk.sync("/")
+    return zk
 
 
 def eventually(condition):
@@ -63,9 +69,9 @@ def nodes():
 def ephemeral():
     owner, other = client(), client()
     owner.create("/ephemeral", ephemeral=True)
-    assert other.exists("/ephemeral").ephemeralOwner == owner.client_id[0]
+    assert synced(other).exists("/ephemeral").ephemeralOwner == owner.client_id[0]
     owner.stop()
-    assert other.exists("/ephemeral") is None
+    assert synced(other).exists("/ephemeral") is None
 
 
 def watches():
@@ -107,7 +113,7 @@ def acls():
     owner, other = client(auth_data=[("digest", "ada:secret")]), client()
     owner.create("/secret", b"x", acl=[make_digest_acl("ada", "secret", all=True)])
     assert owner.get("/secret")[0] == b"x"
-    fails(NoAuthError, other.get, "/secret")
+    fails(NoAuthError, synced(other).get, "/secret")
     other.add_auth("digest", "ada:secret")
     assert other.get("/secret")[0] == b"x"
     assert other.get_acls("/secret")[0][0].id.scheme == "digest"
@@ -156,7 +162,7 @@ def barrier():
     gate = zk.Barrier("/barrier")
     gate.create()
     passed = []
-    waiting = thread(lambda: passed.append(other.Barrier("/barrier").wait(10)))
+    waiting = thread(lambda: passed.append(synced(other).Barrier("/barrier").wait(10)))
     time.sleep(0.05)
     assert passed == []
     gate.remove()
@@ -190,7 +196,7 @@ def counter():
 
     for each in [thread(lambda zk=zk: work(zk)) for zk in clients]:
         each.join(20)
-    assert clients[0].Counter("/counter").value == 60
+    assert synced(clients[0]).Counter("/counter").value == 60
 
 
 def queue():
@@ -198,12 +204,13 @@ def queue():
     mine, theirs = zk.Queue("/queue"), other.Queue("/queue")
     for n in range(10):
         mine.put(b"%d" % n)
+    synced(other)
     assert [theirs.get() for _ in range(10)] == [b"%d" % n for n in range(10)]
     assert theirs.get() is None
     locking = zk.LockingQueue("/locking-queue")
     locking.put(b"low", priority=200)
     locking.put(b"high", priority=1)
-    taker = other.LockingQueue("/locking-queue")
+    taker = synced(other).LockingQueue("/locking-queue")
     assert taker.get(5) == b"high"
     assert taker.consume()
 
