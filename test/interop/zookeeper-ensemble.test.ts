@@ -6,7 +6,7 @@ import type { WatchEvent } from "../../src/zookeeper/client/watches.ts";
 import { ErrorCode } from "../../src/zookeeper/protocol/errors.ts";
 import { CreateFlag } from "../../src/zookeeper/protocol/op-codes.ts";
 import { digestOf } from "../../src/zookeeper/tree/acl.ts";
-import { hasKazoo, runKazoo } from "../support/kazoo.ts";
+import { hasKazoo, KAZOO_USER, runKazoo } from "../support/kazoo.ts";
 import { connectClient, Load, syncedTree, valueOf, withClient } from "../support/zookeeper-clients.ts";
 import { classPathOf, type EnsembleMember, type MemberKind, ZooKeeperEnsemble } from "../support/zookeeper-ensemble.ts";
 
@@ -73,7 +73,7 @@ describe.runIf(able).each(COMPOSITIONS)("$name:", ({ kinds, absence, meanwhile }
     await ensemble.start();
     // Each member writes this node's time of change by itself.
     const mask = (tree: readonly string[]): string[] => tree.map((line) => (line.startsWith('{"path":"/zookeeper/config"') ? line.replace(/"mtime":\d+/, '"mtime":-') : line));
-    const trees = await Promise.all(ensemble.members.map(async (member) => mask(await syncedTree(only(member)))));
+    const trees = await Promise.all(ensemble.members.map(async (member) => mask(await syncedTree(only(member), KAZOO_USER))));
     for (const [index, tree] of trees.entries()) expect(tree, `the tree of ${ensemble.members[index]?.name}, beside ${ensemble.members[0]?.name}'s`).toEqual(trees[0]);
     return trees[0] ?? [];
   }

@@ -7,6 +7,9 @@ import { run } from "./processes.ts";
 const PYTHON = "/usr/bin/python3";
 const CHECKS = ["nodes", "ephemeral", "watches", "transaction", "acls", "lock", "lock_of_the_dead", "election", "barrier", "double_barrier", "counter", "queue", "party", "reconnect", "pipelined", "commands"];
 
+/** Whose alone one of its nodes is. */
+export const KAZOO_USER = { user: "ada", password: "secret" };
+
 export const hasKazoo = existsSync("/usr/lib/python3/dist-packages/kazoo");
 if (!hasKazoo) console.warn("SKIPPED kazoo on our ZooKeeper members: no /usr/lib/python3/dist-packages/kazoo (apt-get install python3-kazoo)");
 

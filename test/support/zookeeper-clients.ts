@@ -45,12 +45,13 @@ export async function treeOf(client: ZooKeeperClient, path = "/"): Promise<strin
   return [line, ...below.flat()];
 }
 
-/** The same after a sync, so with all that was committed before. */
-export async function syncedTree(connect: string): Promise<string[]> {
-  return withClient(connect, async (client) => {
+/** The same after a sync, so with all that was committed before; for the eyes of `digest` too. */
+export async function syncedTree(connect: string, digest?: ZooKeeperClientOptions["digest"]): Promise<string[]> {
+  const read = async (client: ZooKeeperClient): Promise<string[]> => {
     await valueOf(client.sync("/"));
     return treeOf(client);
-  });
+  };
+  return withClient(connect, read, { digest });
 }
 
 /** Between a lane's requests, so that the members have time for more than the load. */
