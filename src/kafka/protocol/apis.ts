@@ -1,4 +1,5 @@
 import type { Api } from "./api.ts";
+import { alterIsr } from "./messages/alter-isr.ts";
 import { apiVersions } from "./messages/api-versions.ts";
 import { controlledShutdown } from "./messages/controlled-shutdown.ts";
 import { createTopics } from "./messages/create-topics.ts";
@@ -33,5 +34,6 @@ export const apis = {
   initProducerId,
   offsetForLeaderEpoch,
   describeConfigs,
+  alterIsr,
   describeCluster,
 } as const satisfies Record<string, Api>;
