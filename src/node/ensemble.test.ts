@@ -219,6 +219,29 @@ describe("a leader that was cut off with transactions that nobody else has", () 
   });
 });
 
+test.each([
+  ["the quorum port", 2888],
+  ["the election port", 3888],
+  ["the port for clients", 2181],
+])("noise on %s ends its connection, and disturbs nobody", async (_name, port) => {
+  await ensemble.start(1, 2, 3);
+  for (const id of IDS) await ensemble.logged(id, /serving clients/);
+  const { world, client: stranger } = ensemble;
+  const draws = world.prng("noise");
+  for (let round = 0; round < 30; round++) {
+    const connection = await world.settle(stranger.host.net.connect({ host: "m3", port, timeoutMs: 1000 }));
+    connection.start({ data: () => undefined, close: () => undefined });
+    const bytes = Buffer.from(Array.from({ length: draws.between(1, 300) }, () => (draws.chance(1, 2) ? 0 : draws.below(256))));
+    for (let at = 0; at < bytes.length; at += 50) connection.write(bytes.subarray(at, at + 50));
+    await world.run({ forMs: draws.between(1, 100) });
+    if (draws.chance(1, 2)) connection.reset();
+  }
+  await ensemble.write(await ensemble.connect(1), "undisturbed", 3);
+  await world.run({ forMs: 20_000 });
+  expect(ensemble.node(3).resources.connections).toBeLessThan(10);
+  for (const id of IDS) expect(ensemble.lines(id).match(/serving clients/g)).toHaveLength(1);
+});
+
 test("a file without other members makes a member that stands alone", async () => {
   const world = new World({ seed: 1 });
   const node = world.addNode("alone");
