@@ -274,6 +274,8 @@ export class Database {
       return;
     }
     await this.#replay(logs, snapshot?.damaged ?? []);
+    // A killed process may have renamed and not synced: the next loss of power must not take back what is built on here.
+    for (const directory of new Set([this.#snapshotDirectory, this.#logDirectory])) await this.#host.disk.syncDirectory(directory);
   }
 
   /**
@@ -300,12 +302,25 @@ export class Database {
       }
       const { end } = reader;
       const last = index === files.length - 1;
-      if (end === undefined || end.kind === "end") continue;
+      if (end === undefined || end.kind === "end") {
+        // A killed process may have written and not synced, to the last file only: a batch waits for the one before it.
+        if (last) await this.#syncLog(name);
+        continue;
+      }
       if (end.kind === "cut" && !last) cut = true;
       else await repairLog(this.#host, `${this.#logDirectory}/${name}`, { validBytes: reader.position, last, what: end.what, entryBytesMax: this.#options.limits.transactionBytesMax });
     }
     for (const zxid of missing) throw new OperationalError("ZK_LOG", `${this.#snapshotDirectory}/snapshot.${toHex(zxid)} is damaged, and the log does not lead there: take this member's data from the others`);
     this.#host.log.info("loaded the database", { snapshot: `0x${toHex(from)}`, replayed, zxid: `0x${toHex(this.#tree.lastZxid)}` });
+  }
+
+  async #syncLog(name: string): Promise<void> {
+    const file = await this.#host.disk.open(`${this.#logDirectory}/${name}`, "write");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   /** False for what the snapshot, or an entry before it, holds already. */
