@@ -17,7 +17,7 @@ describe("three members of ours", () => {
   const clients: NodeClient[] = [];
 
   beforeAll(async () => {
-    ensemble = await ZooKeeperEnsemble.plan({ 1: { kind: "odradek" }, 2: { kind: "odradek" }, 3: { kind: "odradek" } });
+    ensemble = await ZooKeeperEnsemble.plan(["odradek", "odradek", "odradek"]);
   });
 
   afterAll(async () => {

@@ -10,7 +10,7 @@ describe("three members of ours", () => {
   let ensemble: ZooKeeperEnsemble;
 
   beforeAll(async () => {
-    ensemble = await ZooKeeperEnsemble.plan({ 1: { kind: "odradek" }, 2: { kind: "odradek" }, 3: { kind: "odradek" } });
+    ensemble = await ZooKeeperEnsemble.plan(["odradek", "odradek", "odradek"]);
     await ensemble.start();
   });
 

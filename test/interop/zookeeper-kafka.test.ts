@@ -28,7 +28,7 @@ async function member(): Promise<ZooKeeper> {
 }
 
 async function ensemble(): Promise<ZooKeeper> {
-  const members = await ZooKeeperEnsemble.plan({ 1: { kind: "odradek" }, 2: { kind: "odradek" }, 3: { kind: "odradek" } });
+  const members = await ZooKeeperEnsemble.plan(["odradek", "odradek", "odradek"]);
   await members.start();
   return { connect: members.connect(), interrupt: async () => (await members.leader()).kill(), stop: () => members.close() };
 }

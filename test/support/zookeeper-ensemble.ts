@@ -12,11 +12,16 @@ export type MemberMode = "leader" | "follower" | "observer" | "standalone" | "no
 /** How a learner came to its leader's state. */
 export type Synchronization = "DIFF" | "TRUNC" | "SNAP";
 
-export interface MemberPlan {
+interface MemberPlace {
+  readonly id: number;
   readonly kind: MemberKind;
-  readonly role?: "participant" | "observer";
+  readonly observes: boolean;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly config: string;
 }
 
+const VOTERS = 3;
 const SCRIPT = resolve(import.meta.dirname, "../../bin/zookeeper-server-start.sh");
 const LEADER_LOGGER = "org.apache.zookeeper.server.quorum.LearnerHandler";
 const JAVA_OPTIONS = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dzookeeper.jmx.log4j.disable=true", `-Dorg.slf4j.simpleLogger.log.${LEADER_LOGGER}=debug`];
@@ -37,20 +42,18 @@ export async function classPathOf(kind: MemberKind): Promise<string | undefined>
 export class EnsembleMember {
   readonly id: number;
   readonly port: number;
-  readonly role: "participant" | "observer";
   readonly dataDir: string;
   readonly #config: string;
   #kind: MemberKind;
   #process: ServerProcess | undefined;
   #paused = false;
 
-  constructor(id: number, plan: MemberPlan, place: { readonly port: number; readonly dataDir: string; readonly config: string }) {
+  constructor({ id, kind, port, dataDir, config }: MemberPlace) {
     this.id = id;
-    this.#kind = plan.kind;
-    this.role = plan.role ?? "participant";
-    this.port = place.port;
-    this.dataDir = place.dataDir;
-    this.#config = place.config;
+    this.#kind = kind;
+    this.port = port;
+    this.dataDir = dataDir;
+    this.#config = config;
   }
 
   get kind(): MemberKind {
@@ -140,23 +143,23 @@ export class ZooKeeperEnsemble {
     this.#directory = directory;
   }
 
-  /** Makes the directories and files; nothing runs yet. */
-  static async plan(plans: Readonly<Record<number, MemberPlan>>, settings: Readonly<Record<string, string | number>> = {}): Promise<ZooKeeperEnsemble> {
+  /** Members from 1 on, of which three vote and more observe. Makes their directories and files; nothing runs yet. */
+  static async plan(kinds: readonly MemberKind[], settings: Readonly<Record<string, string | number>> = {}): Promise<ZooKeeperEnsemble> {
     const directory = temporaryDirectory();
-    const placed: { readonly id: number; readonly plan: MemberPlan; readonly port: number; readonly dataDir: string; readonly config: string }[] = [];
+    const places: MemberPlace[] = [];
     let servers = "";
-    for (const [number, plan] of Object.entries(plans)) {
-      const id = Number(number);
-      const role = plan.role === "observer" ? ":observer" : "";
-      servers += `server.${id}=127.0.0.1:${await freePort()}:${await freePort()}${role}\n`;
-      placed.push({ id, plan, port: await freePort(), dataDir: join(directory.path, number, "data"), config: join(directory.path, number, "zoo.cfg") });
+    for (const [index, kind] of kinds.entries()) {
+      const id = index + 1;
+      const observes = id > VOTERS;
+      servers += `server.${id}=127.0.0.1:${await freePort()}:${await freePort()}${observes ? ":observer" : ""}\n`;
+      places.push({ id, kind, observes, port: await freePort(), dataDir: join(directory.path, String(id), "data"), config: join(directory.path, String(id), "zoo.cfg") });
     }
-    const members = placed.map(({ id, plan, ...place }) => {
+    const members = places.map((place) => {
       mkdirSync(place.dataDir, { recursive: true });
-      writeFileSync(join(place.dataDir, "myid"), `${id}\n`);
-      const lines = Object.entries({ dataDir: place.dataDir, clientPort: place.port, ...(plan.role === "observer" ? { peerType: "observer" } : {}), ...SETTINGS, ...settings });
+      writeFileSync(join(place.dataDir, "myid"), `${place.id}\n`);
+      const lines = Object.entries({ dataDir: place.dataDir, clientPort: place.port, ...(place.observes ? { peerType: "observer" } : {}), ...SETTINGS, ...settings });
       writeFileSync(place.config, `${lines.map(([key, value]) => `${key}=${value}\n`).join("")}${servers}`);
-      return new EnsembleMember(id, plan, place);
+      return new EnsembleMember(place);
     });
     return new ZooKeeperEnsemble(members, directory);
   }
@@ -172,6 +175,10 @@ export class ZooKeeperEnsemble {
     return found;
   }
 
+  get #running(): readonly EnsembleMember[] {
+    return this.members.filter((member) => member.started && !member.paused);
+  }
+
   /** Starts these members, or all that do not run, and waits until everyone who runs serves. */
   async start(...ids: readonly number[]): Promise<void> {
     for (const member of ids.length === 0 ? this.members : ids.map((id) => this.member(id))) if (!member.started) await member.start();
@@ -181,16 +188,25 @@ export class ZooKeeperEnsemble {
   /** Waits until there is one leader, and every running member serves. */
   async serving(): Promise<void> {
     await this.eventually("one leader, and all who run serve", async () => {
-      const running = this.members.filter((member) => member.started && !member.paused);
+      const running = this.#running;
       const modes = await Promise.all(running.map((member) => member.mode()));
       return !modes.includes("not serving") && modes.filter((mode) => mode === "leader").length === 1;
+    });
+  }
+
+  /** Waits until every running member has applied the same transactions. */
+  async settled(): Promise<void> {
+    await this.eventually("everyone has the same last transaction", async () => {
+      const answers = await Promise.all(this.#running.map((member) => fourLetterWord(member.port, "srvr")));
+      const zxids = answers.map((answer) => /Zxid: (0x[0-9a-f]+)/.exec(answer)?.[1]);
+      return zxids[0] !== undefined && zxids.every((zxid) => zxid === zxids[0]);
     });
   }
 
   /** The one who leads, as soon as there is one. */
   leader(): Promise<EnsembleMember> {
     return this.eventually("a leader", async () => {
-      const running = this.members.filter((member) => member.started && !member.paused);
+      const running = this.#running;
       const modes = await Promise.all(running.map((member) => member.mode()));
       return running.find((_member, index) => modes[index] === "leader");
     });
