@@ -12,6 +12,8 @@ import { classPathOf, type EnsembleMember, type MemberKind, ZooKeeperEnsemble } 
 
 /** Ensembles of our members and Apache's, each kind leading and following the other. */
 
+/** Under which these tests keep their ephemeral nodes. */
+const SESSIONS = "/sessions";
 const IDLE_SESSION_MS = 2000;
 const APACHE = "apache-3.5.9";
 const NEWER_APACHE = "apache-3.8.0";
@@ -48,6 +50,15 @@ async function seen(client: ZooKeeperClient, path: string): Promise<unknown> {
   return { stat, data: data === null ? null : createHash("md5").update(data).digest("hex") };
 }
 
+/** A line of a tree without what members may differ in. */
+function comparable(line: string): string {
+  // Each member writes this node's time of change by itself.
+  if (line.startsWith('{"path":"/zookeeper/config"')) return line.replace(/"mtime":\d+/, '"mtime":-');
+  // Where a session ends while 3.5.9 writes a snapshot, the parents of its nodes may lose that (ZOOKEEPER-3145).
+  const ownNode = line.startsWith('{"path":"/t') && !line.includes(`${SESSIONS}"`);
+  return ownNode ? line : line.replace(/"pzxid":\d+/, '"pzxid":-');
+}
+
 const compositions: Composition[] = [];
 for (const composition of [...COMPOSITIONS, ...(process.env["ODRADEK_TEST_CONTROL"] === "1" ? [CONTROL] : [])]) if (await isAble(composition)) compositions.push(composition);
 
@@ -80,9 +91,7 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
 
   async function expectEqualTrees(): Promise<string[]> {
     await ensemble.start();
-    // Each member writes this node's time of change by itself.
-    const mask = (tree: readonly string[]): string[] => tree.map((line) => (line.startsWith('{"path":"/zookeeper/config"') ? line.replace(/"mtime":\d+/, '"mtime":-') : line));
-    const trees = await Promise.all(ensemble.members.map(async (member) => mask(await syncedTree(only(member), KAZOO_USER))));
+    const trees = await Promise.all(ensemble.members.map(async (member) => (await syncedTree(only(member), KAZOO_USER)).map(comparable)));
     for (const [index, tree] of trees.entries()) expect(tree, `the tree of ${ensemble.members[index]?.name}, beside ${ensemble.members[0]?.name}'s`).toEqual(trees[0]);
     return trees[0] ?? [];
   }
@@ -149,7 +158,7 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
       await withAll(
         async (clients) => {
           const [first] = clients as [ZooKeeperClient];
-          for (const path of [root, `${root}/order`]) await valueOf(first.create(path, null));
+          for (const path of [root, `${root}/order`, `${root}${SESSIONS}`]) await valueOf(first.create(path, null));
           await Promise.all(clients.map((client) => valueOf(client.sync(root))));
 
           const fired: string[] = [];
@@ -177,13 +186,13 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
             expect(firstFailure(done)).toBeUndefined();
             const failed = await valueOf(client.multi([createOp(`${path}/none`, null), setDataOp(`${root}/missing`, null), deleteOp(`${path}/m`)]));
             expect(firstFailure(failed)).toEqual({ index: 1, code: ErrorCode.noNode });
-            expect(await client.create(`${path}/e`, Buffer.from("e"), { flags: CreateFlag.ephemeral })).toMatchObject({ ok: true });
+            expect(await client.create(`${root}${SESSIONS}/${index}`, Buffer.from("e"), { flags: CreateFlag.ephemeral })).toMatchObject({ ok: true });
           }
 
           const lists = await Promise.all(
             clients.map(async (client) => {
               await valueOf(client.sync(root));
-              return Promise.all(clients.map(async (_, index) => [await seen(client, `${root}/${index}`), await client.getACL(`${root}/${index}/mine`), await client.getData(`${root}/${index}/m`), await client.exists(`${root}/${index}/e`)]));
+              return Promise.all(clients.map(async (_, index) => [await seen(client, `${root}/${index}`), await client.getACL(`${root}/${index}/mine`), await client.getData(`${root}/${index}/m`), await client.exists(`${root}${SESSIONS}/${index}`)]));
             }),
           );
           for (const list of lists) expect(list).toEqual(lists[0]);
@@ -202,9 +211,9 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
       const events: string[] = [];
       const watch = ({ type, path }: WatchEvent): number => events.push(`${type} ${path.slice(root.length)}`);
       await withClient(only(leader), async (other) => {
-        for (const name of ["", "/data", "/children", "/deleted", "/untouched"]) await valueOf(other.create(`${root}${name}`, null));
+        for (const name of ["", SESSIONS, "/data", "/children", "/deleted", "/untouched"]) await valueOf(other.create(`${root}${name}`, null));
         await valueOf(moving.sync(root));
-        await valueOf(moving.create(`${root}/e`, null, { flags: CreateFlag.ephemeral }));
+        await valueOf(moving.create(`${root}${SESSIONS}/e`, null, { flags: CreateFlag.ephemeral }));
         for (const name of ["/data", "/deleted", "/untouched"]) await valueOf(moving.getData(`${root}${name}`, watch));
         await moving.exists(`${root}/created`, watch);
         await valueOf(moving.getChildren(`${root}/children`, watch));
@@ -226,12 +235,12 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
         await valueOf(other.create(`${root}/y`, null));
         await valueOf(moving.sync(root));
         expect(events.splice(0).toSorted()).toEqual(["3 /untouched", "4 "]);
-        expect(await other.exists(`${root}/e`)).toMatchObject({ ok: true, value: { ephemeralOwner: before } });
+        expect(await other.exists(`${root}${SESSIONS}/e`)).toMatchObject({ ok: true, value: { ephemeralOwner: before } });
 
         await ensemble.start();
         expect(ensemble.synchronization(learner, leader)).toBe("DIFF");
         await moving.close();
-        expect(await other.exists(`${root}/e`)).toEqual({ ok: false, code: ErrorCode.noNode });
+        expect(await other.exists(`${root}${SESSIONS}/e`)).toEqual({ ok: false, code: ErrorCode.noNode });
       });
       await expectEqualTrees();
     });
@@ -239,13 +248,13 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
     test.skipIf(brief)("sessions that are left expire at every member, those that only ping live on at every member", async () => {
       const root = fresh();
       await withAll(async (watchers) => {
-        await valueOf((watchers[0] as ZooKeeperClient).create(root, null));
+        for (const path of [root, `${root}${SESSIONS}`]) await valueOf((watchers[0] as ZooKeeperClient).create(path, null));
         const begin = async (name: string, sessionTimeoutMs: number): Promise<ZooKeeperClient[]> =>
           Promise.all(
             ensemble.members.map(async (member) => {
               const client = await connectClient(only(member), { sessionTimeoutMs });
               await valueOf(client.sync(root));
-              await valueOf(client.create(`${root}/${name}-${member.id}`, null, { flags: CreateFlag.ephemeral }));
+              await valueOf(client.create(`${root}${SESSIONS}/${name}-${member.id}`, null, { flags: CreateFlag.ephemeral }));
               return client;
             }),
           );
@@ -255,17 +264,17 @@ describe.each(compositions)("$name:", ({ kinds, absence, meanwhile, brief }) => 
         const events: string[] = [];
         for (const [index, watcher] of watchers.entries()) {
           await valueOf(watcher.sync(root));
-          for (const { id } of ensemble.members) await valueOf(watcher.exists(`${root}/left-${id}`, ({ type, path }) => events.push(`${index} ${type} ${path}`)));
+          for (const { id } of ensemble.members) await valueOf(watcher.exists(`${root}${SESSIONS}/left-${id}`, ({ type, path }) => events.push(`${index} ${type} ${path}`)));
         }
         const since = performance.now();
         for (const client of left) await client.abandon();
         await ensemble.eventually("everybody hears of every end", () => events.length === ensemble.members.length ** 2);
         await ensemble.eventually("the idle ones have been idle for longer than a session may", () => performance.now() - since > 1.5 * IDLE_SESSION_MS);
-        expect(events.toSorted()).toEqual(watchers.flatMap((_, index) => ensemble.members.map(({ id }) => `${index} 2 ${root}/left-${id}`)));
+        expect(events.toSorted()).toEqual(watchers.flatMap((_, index) => ensemble.members.map(({ id }) => `${index} 2 ${root}${SESSIONS}/left-${id}`)));
         expect(idle.map((client) => client.session?.id)).toEqual(sessions);
         for (const watcher of watchers) {
           await valueOf(watcher.sync(root));
-          expect((await valueOf(watcher.getChildren(root))).children.toSorted()).toEqual(ensemble.members.map(({ id }) => `idle-${id}`));
+          expect((await valueOf(watcher.getChildren(`${root}${SESSIONS}`))).children.toSorted()).toEqual(ensemble.members.map(({ id }) => `idle-${id}`));
         }
         await Promise.all(idle.map((client) => client.close()));
       });
