@@ -1,0 +1,137 @@
+import type { SimNode } from "../../src/host/sim/node.ts";
+import { must } from "../../src/lib/assert.ts";
+import { epochOf, toHex, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
+import { decodeTransaction, type Transaction } from "../../src/zookeeper/protocol/transactions.ts";
+import { Violation } from "./violation.ts";
+
+/** Where a member keeps its log and its snapshots. */
+export interface MemberDisk {
+  readonly id: number;
+  readonly node: SimNode;
+  readonly logs: string;
+  readonly snapshots: string;
+}
+
+/** What a learner got from a leader instead of single transactions: all that was the leader's up to `zxid`. */
+interface Inheritance {
+  readonly zxid: Zxid;
+  readonly history: readonly Zxid[];
+}
+
+const LOG_HEADER_BYTES = 16;
+const ENTRY_HEAD_BYTES = 12;
+
+/**
+ * Every member's history, as its disk tells it: the transactions in its logs and, before those, what came with a
+ * leader's snapshot, which is the leader's own history of that moment. Nothing purges in these runs, so that the
+ * logs go back to the beginning.
+ */
+export class Histories {
+  readonly #members: readonly MemberDisk[];
+  /** Every transaction ever seen in a log. */
+  readonly #known = new Map<Zxid, Transaction>();
+  readonly #inherited = new Map<number, Inheritance[]>();
+
+  constructor(members: readonly MemberDisk[]) {
+    this.#members = members;
+  }
+
+  /** A leader begins to send its snapshot to a learner. */
+  snapshotSent(leader: number, learner: number, zxid: Zxid): void {
+    const list = this.#inherited.get(learner) ?? [];
+    this.#inherited.set(learner, list);
+    list.push({ zxid, history: this.#zxidsOf(this.#member(leader)).filter((id) => id <= zxid) });
+  }
+
+  /** By member, each in zxid order. */
+  all(): Map<number, Transaction[]> {
+    for (const member of this.#members) this.#readLogs(member);
+    return new Map(this.#members.map((member) => [member.id, this.#zxidsOf(member).map((zxid) => must(this.#known.get(zxid), "transaction"))]));
+  }
+
+  #member(id: number): MemberDisk {
+    return must(
+      this.#members.find((member) => member.id === id),
+      `member ${id}`,
+    );
+  }
+
+  #zxidsOf(member: MemberDisk): Zxid[] {
+    const logged = this.#readLogs(member);
+    const inheritance = this.#inherited.get(member.id)?.findLast(({ zxid }) => isComplete(member, zxid));
+    if (inheritance === undefined) return logged;
+    const { zxid, history } = inheritance;
+    return [...this.#filled(history, zxid), ...logged.filter((id) => id > zxid)];
+  }
+
+  /**
+   * A leader may commit, and so put into a snapshot, what its own log has not written yet. These are transactions
+   * of its own epoch, which a quorum has logged.
+   */
+  #filled(history: readonly Zxid[], upTo: Zxid): Zxid[] {
+    const last = history.at(-1) ?? 0;
+    const missing = [...this.#known.keys()].filter((zxid) => zxid > last && zxid <= upTo && epochOf(zxid) === epochOf(upTo));
+    return [...history, ...missing.toSorted((a, b) => a - b)];
+  }
+
+  #readLogs(member: MemberDisk): Zxid[] {
+    const files = namesIn(member.node, member.logs)
+      .map((name) => /^log\.([0-9a-f]+)$/.exec(name)?.[1])
+      .filter((digits) => digits !== undefined)
+      .map((digits) => Number.parseInt(digits, 16))
+      .toSorted((a, b) => a - b);
+    const zxids = new Set<Zxid>();
+    for (const first of files) {
+      for (const transaction of readLog(must(member.node.disk.peek(`${member.logs}/log.${toHex(first)}`), "log file"))) {
+        zxids.add(transaction.header.zxid);
+        this.#remember(member, transaction);
+      }
+    }
+    return [...zxids].toSorted((a, b) => a - b);
+  }
+
+  #remember(member: MemberDisk, transaction: Transaction): void {
+    const { zxid } = transaction.header;
+    const known = this.#known.get(zxid);
+    if (known === undefined) this.#known.set(zxid, { ...transaction, payload: Buffer.from(transaction.payload) });
+    else if (!known.payload.equals(transaction.payload)) throw new Violation("one proposal a zxid", `${member.node.name} has another transaction 0x${toHex(zxid)} than others have, or had`);
+  }
+}
+
+function namesIn(node: SimNode, path: string): string[] {
+  const directory = node.disk.files.find(path);
+  return directory?.kind === "directory" ? [...directory.entries.keys()] : [];
+}
+
+/** Up to the first entry that is not whole. */
+function readLog(bytes: Buffer): Transaction[] {
+  const transactions: Transaction[] = [];
+  for (let at = LOG_HEADER_BYTES; at + ENTRY_HEAD_BYTES < bytes.length; ) {
+    const length = bytes.readInt32BE(at + 8);
+    const end = at + ENTRY_HEAD_BYTES + length;
+    if (length <= 0 || end >= bytes.length) break;
+    const payload = bytes.subarray(at + ENTRY_HEAD_BYTES, end);
+    const transaction = bytes.readUInt32BE(at) === 0 && bytes.readUInt32BE(at + 4) === adler32(payload) && bytes[end] === 0x42 ? decodeTransaction(payload) : undefined;
+    if (transaction === undefined) break;
+    transactions.push(transaction);
+    at = end + 1;
+  }
+  return transactions;
+}
+
+function isComplete(member: MemberDisk, zxid: Zxid): boolean {
+  const bytes = member.node.disk.peek(`${member.snapshots}/snapshot.${toHex(zxid)}`);
+  if (bytes === undefined || bytes.length < 29) return false;
+  const sealAt = bytes.length - 13;
+  return bytes.readUInt32BE(sealAt + 4) === adler32(bytes.subarray(0, sealAt)) && bytes.subarray(-5).equals(Buffer.from("000000012f", "hex"));
+}
+
+/** RFC 1950. */
+function adler32(bytes: Buffer): number {
+  let [a, b] = [1, 0];
+  for (const byte of bytes) {
+    a = (a + byte) % 65521;
+    b = (b + a) % 65521;
+  }
+  return ((b << 16) | a) >>> 0;
+}
