@@ -38,7 +38,7 @@ import { MetadataCache } from "./metadata-cache.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
 import { readSessionFile, removeOwnNodes, writeSessionFile } from "./session-file.ts";
-import { gateUntilMetadata } from "./start-gate.ts";
+import { gateUntilMetadata, isFromReplica } from "./start-gate.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { TopicConfigs } from "./topic-configs.ts";
 import { TopicIds } from "./topic-ids.ts";
@@ -169,7 +169,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     logs,
     lagMsMax: config.replicaLagTimeMaxMs,
     isKnown: (topic, partition) => metadata.partition(topic, partition) !== undefined,
-    beforeCreate: (topic) => topicConfigs.load(zookeeper, topic),
+    beforeCreate: (topic) => topicConfigs.load(zookeeper, [topic]),
   });
 
   const topicIds = new TopicIds(zookeeper, clusterId);
@@ -210,7 +210,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   ];
   const deleting = new Set(await zookeeper.run(listChildren(paths.deleteTopics)));
   const known = await zookeeper.run(listChildren(paths.topics));
-  const gate = gateUntilMetadata(clientRoutes, { metadata, timers: host.timers, topics: known.filter((topic) => !deleting.has(topic)) });
+  const gate = gateUntilMetadata(clientRoutes, { metadata, timers: host.timers, topics: known.filter((topic) => !deleting.has(topic)), passes: isFromReplica });
   stops.push(() => Promise.resolve(gate.close()));
   routes.push(...gate.routes);
 

@@ -14,7 +14,7 @@ function partition(topic: string, fetchOffset = 0): FetchPartition {
 }
 
 function request(sessionId: number, sessionEpoch: number, topics: readonly FetchPartition[], extra: Partial<SessionRequest> = {}): SessionRequest {
-  return { sessionId, sessionEpoch, byTopicId: false, fromFollower: false, partitions: topics, forgotten: [], ...extra };
+  return { sessionId, sessionEpoch, byTopicId: false, partitions: topics, forgotten: [], ...extra };
 }
 
 function result(extra: Partial<FetchedPartition> = {}): FetchedPartition {
@@ -85,14 +85,15 @@ test("a session that has nothing left is closed", () => {
   expect(all.size).toBe(0);
 });
 
-test("with every slot taken: no session, unless one is idle, smaller and old, or a consumer's in a follower's way", () => {
+test("with every slot taken: no session, unless one is idle, or smaller and old", () => {
   const all = sessions(1);
   establish(all, ["a", "b"]);
   expect(establish(all, ["c"], {}, 1)).toBe(0);
   expect(establish(all, ["c", "d", "e"], {}, 1)).toBe(0);
-  const follower = establish(all, ["f"], { fromFollower: true }, 1);
-  expect(follower).not.toBe(0);
-  expect(establish(all, ["c", "d"], {}, 2 * MINUTES)).toBe(0);
-  expect(establish(all, ["c", "d"], { fromFollower: true }, 2 * MINUTES)).toBe(0);
-  expect(establish(all, ["c"], {}, 2 * MINUTES + 2)).not.toBe(0);
+  expect(establish(all, ["c", "d", "e"], {}, 2 * MINUTES)).toBe(0);
+  const id = establish(all, ["c", "d", "e"], {}, 2 * MINUTES + 1);
+  expect(id).not.toBe(0);
+  begin(all, request(id, 1, []), 4 * MINUTES + 1);
+  expect(establish(all, ["a", "b", "c"], {}, 4 * MINUTES + 2)).toBe(0);
+  expect(establish(all, ["a", "b", "c", "d"], {}, 4 * MINUTES + 2)).not.toBe(0);
 });

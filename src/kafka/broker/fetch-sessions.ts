@@ -26,7 +26,6 @@ export interface SessionRequest {
   readonly sessionId: number;
   readonly sessionEpoch: number;
   readonly byTopicId: boolean;
-  readonly fromFollower: boolean;
   readonly partitions: readonly FetchPartition[];
   readonly forgotten: readonly Pick<FetchPartition, "topic" | "topicId" | "partition">[];
 }
@@ -53,7 +52,6 @@ interface CachedPartition {
 
 interface Session {
   readonly id: number;
-  readonly privileged: boolean;
   readonly byTopicId: boolean;
   readonly createdMs: number;
   lastUsedMs: number;
@@ -64,8 +62,9 @@ interface Session {
 }
 
 /**
- * Incremental fetch sessions (KIP-227): a client names its partitions once and then only what changes, and a response
- * holds only what is new. Source: kafka/server/FetchSession.scala.
+ * Consumers' incremental fetch sessions (KIP-227): a client names its partitions once and then only what changes, and
+ * a response holds only what is new. Source: kafka/server/FetchSession.scala; followers have a table of their own
+ * (replication/follower-sessions.ts), so that nobody needs privileges in this one.
  */
 export class FetchSessions {
   readonly #slots: number;
@@ -103,7 +102,6 @@ export class FetchSessions {
         if (!this.#makeRoom(request, nowMs)) return { sessionId: NO_SESSION, included };
         const session: Session = {
           id: this.#newId(),
-          privileged: request.fromFollower,
           byTopicId: request.byTopicId,
           createdMs: nowMs,
           lastUsedMs: nowMs,
@@ -155,15 +153,14 @@ export class FetchSessions {
     return victim !== undefined && this.#sessions.delete(victim.id);
   }
 
-  /** An idle session; else a smaller one of no higher standing that has had its time. A follower's may push aside any consumer's. */
+  /** An idle session; else a smaller one that has had its time. */
   #victim(request: SessionRequest, nowMs: number): Session | undefined {
     let smallest: Session | undefined;
     for (const session of this.#sessions.values()) {
       if (nowMs - session.lastUsedMs > EVICTION_MS) return session;
       const lived = nowMs - session.createdMs > EVICTION_MS;
-      const weaker = request.fromFollower && !session.privileged;
-      const comparable = session.privileged === request.fromFollower && lived && session.partitions.size < request.partitions.length;
-      if ((weaker || comparable) && (smallest === undefined || session.partitions.size < smallest.partitions.size)) smallest = session;
+      const weaker = lived && session.partitions.size < request.partitions.length;
+      if (weaker && (smallest === undefined || session.partitions.size < smallest.partitions.size)) smallest = session;
     }
     return smallest;
   }

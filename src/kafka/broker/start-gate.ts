@@ -1,9 +1,38 @@
+import type { Decoded } from "../../codec/schema.ts";
 import type { Timers } from "../../host/clock.ts";
+import type { Api } from "../protocol/api.ts";
 import type { Route } from "../network/request.ts";
+import { fetch } from "../protocol/messages/fetch.ts";
+import { listOffsets } from "../protocol/messages/list-offsets.ts";
+import { offsetForLeaderEpoch } from "../protocol/messages/offset-for-leader-epoch.ts";
+import { replicaIdOf } from "./handlers/fetch.ts";
 import type { MetadataCache } from "./metadata-cache.ts";
 
 /** Where no controller speaks up for so long, clients are told what is known: nothing. */
 const WAIT_MS_MAX = 10_000;
+
+/** A follower must reach its leader at once: its fetches are what the leader's clients wait for. */
+export function isFromReplica(api: Api, request: unknown): boolean {
+  switch (api.key) {
+    case fetch.key:
+      return replicaIdOf(request as Decoded<typeof fetch.request>) >= 0;
+    case listOffsets.key:
+      return (request as Decoded<typeof listOffsets.request>).replicaId >= 0;
+    case offsetForLeaderEpoch.key:
+      return (request as Decoded<typeof offsetForLeaderEpoch.request>).replicaId >= 0;
+    default:
+      return false;
+  }
+}
+
+export interface GateOptions {
+  readonly metadata: MetadataCache;
+  readonly timers: Timers;
+  /** Those of ZooKeeper. */
+  readonly topics: readonly string[];
+  /** Requests that do not wait. */
+  passes(api: Api, request: unknown): boolean;
+}
 
 /**
  * Makes clients wait, at a broker's start, until the controller has told it of the cluster: of a broker, and of every
@@ -11,7 +40,7 @@ const WAIT_MS_MAX = 10_000;
  * answer them before, that there are no brokers and no topics: the first request of many a client to a broker that
  * has just come back. Deliberate; docs/compat.md.
  */
-export function gateUntilMetadata(routes: readonly Route[], options: { readonly metadata: MetadataCache; readonly timers: Timers; readonly topics: readonly string[] }): { readonly routes: Route[]; close(): void } {
+export function gateUntilMetadata(routes: readonly Route[], options: GateOptions): { readonly routes: Route[]; close(): void } {
   const { metadata, timers, topics } = options;
   let open = false;
   let close: () => unknown = () => undefined;
@@ -30,6 +59,9 @@ export function gateUntilMetadata(routes: readonly Route[], options: { readonly 
     });
     close = openUp;
   });
-  const gated = routes.map((route): Route => ({ ...route, handle: (request, context) => (open ? route.handle(request, context) : opened.then(() => route.handle(request, context))) }));
+  const gated = routes.map((route): Route => ({
+    ...route,
+    handle: (request, context) => (open || options.passes(route.api, request) ? route.handle(request, context) : opened.then(() => route.handle(request, context))),
+  }));
   return { routes: gated, close: () => void close() };
 }

@@ -1,6 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import { must } from "../../lib/assert.ts";
 import { createTopicSettings } from "../config/alter.ts";
+import type { Candidate } from "../controller/assignment.ts";
 import { createTopic, planTopics, type CreatableTopic, type TopicPlan } from "../controller/create-topics.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { queueTopicDeletion } from "../znodes/operations.ts";
@@ -37,16 +38,29 @@ export class TopicAdmin {
     this.#options = options;
   }
 
-  /** A topic with the broker's defaults, which nobody waits for. */
+  /**
+   * A topic with the broker's defaults, which nobody waits for. Racks count only where every broker has one: nobody
+   * is there to be told that they can't be kept to. Source: AdminZkClient.getBrokerMetadatas, RackAwareMode.Safe.
+   */
   async createWithDefaults(name: string): Promise<ErrorCode> {
-    const [outcome] = await this.create([{ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }], { validateOnly: false });
+    const candidates = this.#candidates();
+    const brokers = candidates.some(({ rack }) => rack === null) ? candidates.map(({ id }) => ({ id, rack: null })) : candidates;
+    const [outcome] = await this.#create([{ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }], { validateOnly: false, brokers });
     return outcome === undefined || outcome.kind === "done" ? ErrorCode.NONE : outcome.errorCode;
   }
 
-  async create(requested: readonly CreatableTopic[], options: { readonly validateOnly: boolean }): Promise<TopicOutcome[]> {
+  create(requested: readonly CreatableTopic[], options: { readonly validateOnly: boolean }): Promise<TopicOutcome[]> {
+    return this.#create(requested, { ...options, brokers: this.#candidates() });
+  }
+
+  #candidates(): Candidate[] {
+    return this.#options.metadata.brokers.map(({ id, rack }) => ({ id, rack: rack === "" ? null : rack })).toSorted((a, b) => a.id - b.id);
+  }
+
+  async #create(requested: readonly CreatableTopic[], options: { readonly validateOnly: boolean; readonly brokers: readonly Candidate[] }): Promise<TopicOutcome[]> {
     const { host, metadata, numPartitions, replicationFactor } = this.#options;
     const plans = planTopics(requested, {
-      brokers: metadata.brokers.map(({ id, rack }) => ({ id, rack: rack === "" ? null : rack })).toSorted((a, b) => a.id - b.id),
+      brokers: options.brokers,
       topics: new Set([...metadata.topics, ...this.#options.controllerTopics()]),
       numPartitions,
       replicationFactor,

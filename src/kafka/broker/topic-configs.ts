@@ -28,9 +28,9 @@ export class TopicConfigs {
     );
   }
 
-  /** Again, or for the first time. */
-  load(zookeeper: ZooKeeperSession, topic: string): Promise<void> {
-    return zookeeper.run(this.#read([topic]));
+  /** Again, or for the first time; all in one batch. */
+  load(zookeeper: ZooKeeperSession, topics: readonly string[]): Promise<void> {
+    return zookeeper.run(this.#read(topics));
   }
 
   *#read(topics: readonly string[]): Step<void> {

@@ -10,6 +10,8 @@ export class BrokerLink {
   readonly #options: BrokerConnectionOptions;
   #connection: BrokerConnection | undefined;
   #connecting: Promise<BrokerConnection> | undefined;
+  /** Gives up a connection that is being made. */
+  #abandon: ((error: Error) => void) | undefined;
   #closed = false;
 
   constructor(host: Host, options: BrokerConnectionOptions) {
@@ -23,23 +25,36 @@ export class BrokerLink {
     return connection.send(api, version, request);
   }
 
-  /** What is under way rejects. */
+  /** What is under way rejects, now. */
   close(): void {
     this.#closed = true;
     this.#connection?.close();
+    this.#abandon?.(closedHere());
   }
 
   async #connect(): Promise<BrokerConnection> {
+    if (this.#closed) throw closedHere();
     if (this.#connection?.closed === false) return this.#connection;
-    this.#connecting ??= BrokerConnection.connect(this.#host, this.#options).finally(() => {
+    this.#connecting ??= this.#open().finally(() => {
       this.#connecting = undefined;
+      this.#abandon = undefined;
     });
-    const connection = await this.#connecting;
-    this.#connection = connection;
-    if (this.#closed) {
-      connection.close();
-      throw new OperationalError("ECONNABORTED", "the link was closed from this side");
-    }
-    return connection;
+    return this.#connecting;
   }
+
+  #open(): Promise<BrokerConnection> {
+    const connecting = BrokerConnection.connect(this.#host, this.#options).then((connection) => {
+      if (this.#closed) connection.close();
+      else this.#connection = connection;
+      return connection;
+    });
+    return new Promise((resolve, reject) => {
+      this.#abandon = reject;
+      connecting.then(resolve, reject);
+    });
+  }
+}
+
+function closedHere(): OperationalError {
+  return new OperationalError("ECONNABORTED", "the link was closed from this side");
 }

@@ -1,8 +1,6 @@
 import { boolean, className, double, int, list, listOf, long, longMax, oneOf, string } from "../../../lib/config/key.ts";
 import { apiVersionCheck, latestApiVersion } from "../api-version.ts";
 
-const noFollowers = "followers are still to come";
-const noControlledShutdown = "controlled shutdown is still to come";
 const noConversion = "conversion of record formats is still to come";
 const noCompaction = "log compaction is still to come";
 const policyClass = "a policy is a Java class, and without it requests would pass that it was meant to stop";
@@ -78,14 +76,14 @@ export const replicationKeys = {
   "controller.socket.timeout.ms": int(30_000, { doc: "How long the controller waits for a broker's answer" }),
   "default.replication.factor": int(1, { doc: "How many replicas a topic gets that comes into being without a number" }),
   "replica.lag.time.max.ms": long(30_000, { importance: "high", doc: "After how long behind the leader a follower is no longer in sync" }),
-  "replica.socket.timeout.ms": int(30_000, { importance: "high", doc: "How long a follower waits for its leader's answer", noEffect: noFollowers }),
+  "replica.socket.timeout.ms": int(30_000, { importance: "high", doc: "How long a follower waits for its leader's answer" }),
   "replica.socket.receive.buffer.bytes": int(65_536, { importance: "high", doc: "The system's receive buffer of a follower's socket", noEffect: "sockets keep the system's own buffer sizes" }),
-  "replica.fetch.max.bytes": int(1_048_576, { min: 0, doc: "How many bytes of one partition a follower asks for at once; a larger first batch comes all the same", noEffect: noFollowers }),
-  "replica.fetch.wait.max.ms": int(500, { importance: "high", doc: "How long a leader may wait for new records before it answers a follower", noEffect: noFollowers }),
-  "replica.fetch.backoff.ms": int(1000, { min: 0, doc: "How long a follower waits after an error", noEffect: noFollowers }),
-  "replica.fetch.min.bytes": int(1, { importance: "high", doc: "How many bytes a leader gathers before it answers a follower", noEffect: noFollowers }),
-  "replica.fetch.response.max.bytes": int(10_485_760, { min: 0, doc: "How many bytes a leader sends a follower in one answer", noEffect: noFollowers }),
-  "num.replica.fetchers": int(1, { importance: "high", update: "cluster-wide", doc: "How many connections a follower fetches over from one leader", noEffect: noFollowers }),
+  "replica.fetch.max.bytes": int(1_048_576, { min: 0, doc: "How many bytes of one partition a follower asks for at once; a larger first batch comes all the same" }),
+  "replica.fetch.wait.max.ms": int(500, { importance: "high", doc: "How long a leader may wait for new records before it answers a follower" }),
+  "replica.fetch.backoff.ms": int(1000, { min: 0, doc: "How long a follower waits after an error" }),
+  "replica.fetch.min.bytes": int(1, { importance: "high", doc: "How many bytes a leader gathers before it answers a follower" }),
+  "replica.fetch.response.max.bytes": int(10_485_760, { min: 0, doc: "How many bytes a leader sends a follower in one answer" }),
+  "num.replica.fetchers": int(1, { importance: "high", update: "cluster-wide", doc: "How many connections a follower fetches over from one leader" }),
   "replica.high.watermark.checkpoint.interval.ms": long(5000, { importance: "high", doc: "How often high watermarks are written down" }),
   "fetch.purgatory.purge.interval.requests": int(1000, { doc: "How often waiting fetches are swept", noEffect: "they leave as soon as they are answered" }),
   "producer.purgatory.purge.interval.requests": int(1000, { doc: "How often waiting produce requests are swept", noEffect: "they leave as soon as they are answered" }),
@@ -106,9 +104,9 @@ export const replicationKeys = {
   "inter.broker.listener.name": string(null, { doc: "The listener that brokers use among themselves" }),
   "replica.selector.class": string(null, { doc: "The Java class that chooses the replica from which a consumer reads", noEffect: "reading from followers is still to come" }),
 
-  "controlled.shutdown.max.retries": int(3, { doc: "How often a broker that goes down tries to hand its partitions over", noEffect: noControlledShutdown }),
-  "controlled.shutdown.retry.backoff.ms": long(5000, { doc: "How long it waits between two tries", noEffect: noControlledShutdown }),
-  "controlled.shutdown.enable": boolean(true, { doc: "Whether a broker that goes down hands its partitions over first", noEffect: noControlledShutdown }),
+  "controlled.shutdown.max.retries": int(3, { doc: "How often a broker that goes down tries to hand its partitions over" }),
+  "controlled.shutdown.retry.backoff.ms": long(5000, { doc: "How long it waits between two tries" }),
+  "controlled.shutdown.enable": boolean(true, { doc: "Whether a broker that goes down hands its partitions over first" }),
 };
 
 /** What one fetch may cost, and whether a log may be named by its topic's deletion. */
