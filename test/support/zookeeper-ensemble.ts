@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { apacheKafkaClassPath } from "./apache-kafka.ts";
 import { debianZooKeeperClassPath, fourLetterWord, hasDebianZooKeeper } from "./apache-zookeeper.ts";
@@ -81,6 +81,7 @@ export class EnsembleMember {
   /** Starts the process, and does not wait until it serves. */
   async start(): Promise<void> {
     const classPath = await classPathOf(this.kind);
+    if (this.kind !== "odradek") this.#removeEmptyLogs();
     this.#process =
       this.kind === "odradek"
         ? new ServerProcess(SCRIPT, [this.#config])
@@ -108,6 +109,13 @@ export class EnsembleMember {
   resume(): void {
     this.#process?.child.kill("SIGCONT");
     this.#paused = false;
+  }
+
+  /** Apache's server does not start with one, which is what a kill may leave that comes between a log's making and its first bytes. */
+  #removeEmptyLogs(): void {
+    const directory = join(this.dataDir, "version-2");
+    if (!existsSync(directory)) return;
+    for (const name of readdirSync(directory)) if (name.startsWith("log.") && statSync(join(directory, name)).size === 0) rmSync(join(directory, name));
   }
 
   /** Another implementation on the same directory, from the next start on. */
