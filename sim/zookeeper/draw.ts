@@ -20,7 +20,7 @@ export interface Draw {
 }
 
 export const FAULTS_FROM_MS = 2500;
-export const FAULTS_UNTIL_MS = 22_000;
+export const FAULTS_UNTIL_MS = 18_000;
 
 export function draw(seed: string): Draw {
   const root = new Prng(seed);
@@ -41,8 +41,8 @@ export function draw(seed: string): Draw {
   ];
   const clients = Array.from({ length: shape.between(3, 6) }, () => ({
     sessionTimeoutMs: tickMs * shape.pick([2, 4, 8, 20]),
-    depth: shape.pick([1, 2, 4]),
-    pauseMsMax: shape.pick([50, 200, 600]),
+    depth: shape.pick([1, 1, 2, 4]),
+    pauseMsMax: shape.pick([80, 300, 1000]),
   }));
   const machines = root.fork("machines");
   const unevenClocks = machines.chance(1, 2);
@@ -56,7 +56,7 @@ export function draw(seed: string): Draw {
   };
   const trouble = root.fork("trouble");
   const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || (kind === "kill" && !unevenClocks)).filter((kind) => unevenClocks || kind !== "clock");
-  const pauseMsMax = trouble.pick([400, 1500, 4000]);
+  const pauseMsMax = trouble.pick([800, 2500, 5000]);
   return {
     voters,
     observers,

@@ -8,7 +8,7 @@ import type { SyncBegin } from "./quorum-tap.ts";
 /** Which members a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "leader" | "majority" | "all";
 
-export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "clients", "clog", "reset", "slowDisk", "slowNet", "clock", "burst"] as const;
+export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "fork", "clients", "clog", "reset", "slowDisk", "slowNet", "clock", "burst"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, as data: a run can be repeated with any part of its plan. */
@@ -39,6 +39,7 @@ const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   pause: [50, 6000],
   partition: [100, 6000],
   oneWay: [100, 6000],
+  fork: [1500, 4000],
   clients: [100, 8000],
   clog: [10, 2000],
   reset: [1, 1],
@@ -102,7 +103,7 @@ interface Usual {
 }
 
 function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
-  const { world, members, clients } = scene;
+  const { world, members, clients, leader } = scene;
   const die = (index: number, bound: number): number => must(fault.dice[index], "die") % bound;
   const after = (ms: number, act: () => void): unknown => world.after(ms, act);
   const victims = choose(scene, fault);
@@ -132,7 +133,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
     case "absence":
       victim.kill();
       after(fault.forMs, () => restart(victim));
-      after(fault.forMs / 4, () => scene.burst(die(0, 100), 200 + die(1, 500)));
+      after(fault.forMs / 4, () => scene.burst(die(0, 100), 100 + die(1, 500)));
       return true;
     case "ambush":
       scene.onSync((begin) => {
@@ -159,6 +160,24 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
       world.net.partition(from, [...(from === victims ? others : victims), ...along], { oneWay });
       if (victims.length === members.length) for (const node of members) world.net.isolate(node);
       after(fault.forMs, () => world.net.heal());
+      return true;
+    }
+    case "fork": {
+      // Clients go on with a leader that is alone, then with nobody: it comes back before anything else has happened.
+      const alone = leader() ?? victim;
+      const rest = members.filter((node) => node !== alone);
+      world.net.partition([alone, ...clients], rest);
+      after(30, () => clients.forEach((_, index) => scene.burst(index, 5)));
+      const rejoin = (): void => {
+        if (leader() === alone && world.nowMs < fault.atMs + fault.forMs) {
+          after(10, rejoin);
+          return;
+        }
+        world.net.heal();
+        world.net.partition(clients, members);
+        after(500 + die(0, 1000), () => world.net.heal());
+      };
+      after(100, rejoin);
       return true;
     }
     case "clients": {
@@ -202,7 +221,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
       for (const node of victims) node.clock.step(die(0, 2) === 0 ? die(1, 120_000) : -die(1, 120_000));
       return true;
     case "burst":
-      scene.burst(die(0, 100), 50 + die(1, 150));
+      scene.burst(die(0, 100), 20 + die(1, 100));
       return true;
     default:
       return assertNever(fault.kind);

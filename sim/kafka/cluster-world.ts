@@ -1,0 +1,191 @@
+import type { Host } from "../../src/host/host.ts";
+import type { LogFields, Logger } from "../../src/host/log.ts";
+import type { SimNode } from "../../src/host/sim/node.ts";
+import type { World } from "../../src/host/sim/world.ts";
+import { must } from "../../src/lib/assert.ts";
+import { toError } from "../../src/lib/error.ts";
+import { parseProperties } from "../../src/lib/properties.ts";
+import { Broker } from "../../src/kafka/broker/broker.ts";
+import { readBrokerConfig } from "../../src/kafka/config/broker-config.ts";
+import { readMemberConfig } from "../../src/zookeeper/config/member-config.ts";
+import { QuorumMember } from "../../src/zookeeper/server/quorum-member.ts";
+import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
+import { Histories, type MemberDisk } from "../zookeeper/history.ts";
+import { tapQuorum } from "../zookeeper/quorum-tap.ts";
+import { Violation } from "../zookeeper/violation.ts";
+
+export interface ClusterShape {
+  /** ZooKeeper members; one alone is no ensemble. */
+  readonly members: number;
+  readonly brokers: number;
+  readonly clients: number;
+  /** In ZooKeeper: empty, or begins with a slash. */
+  readonly chroot: string;
+  /** Lines of zoo.cfg and of server.properties. */
+  readonly memberSettings: readonly string[];
+  readonly brokerSettings: readonly string[];
+  /** By broker, from the first on; undefined: none. */
+  readonly racks?: readonly (string | undefined)[];
+}
+
+/** One line that a broker has logged. */
+export interface HeardLine {
+  readonly broker: number;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export const BROKER_PORT = 9092;
+export const LOG_DIRECTORY = "/kafka-logs";
+const MEMBER_DATA = "/zookeeper";
+const CLIENT_PORT = 2181;
+const QUORUM_PORT = 2888;
+/** A stop is over by then, whatever is wrong with the others. */
+const STOP_MS_MAX = 90_000;
+
+/** ZooKeeper members, brokers and clients of one world, each on its own node, and the lives that they lead. */
+export class ClusterWorld {
+  readonly world: World;
+  readonly shape: ClusterShape;
+  readonly members: readonly SimNode[];
+  /** Broker 1 is the first. */
+  readonly brokers: readonly SimNode[];
+  readonly clients: readonly SimNode[];
+  readonly histories: Histories;
+  /** Hears each line that a broker logs, debug ones left out. */
+  onLine: (line: HeardLine) => void = () => undefined;
+  readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
+  /** Those that were told to stop, and whether they shall start again then. */
+  readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
+
+  constructor(world: World, shape: ClusterShape) {
+    this.world = world;
+    this.shape = shape;
+    const nodes = (prefix: string, count: number): SimNode[] => Array.from({ length: count }, (_, index) => world.addNode(`${prefix}${index + 1}`));
+    this.members = nodes("z", shape.members);
+    this.brokers = nodes("kafka", shape.brokers);
+    this.clients = nodes("client", shape.clients);
+    const logs = `${MEMBER_DATA}/version-2`;
+    this.histories = new Histories(this.members.map((node, index): MemberDisk => ({ id: index + 1, node, logs, snapshots: logs })));
+    for (const node of this.members) this.#startMember(node);
+    for (const node of this.brokers) this.#startBroker(node);
+  }
+
+  get brokerIds(): readonly number[] {
+    return this.brokers.map((_, index) => index + 1);
+  }
+
+  node(brokerId: number): SimNode {
+    return must(this.brokers[brokerId - 1], `broker ${brokerId}`);
+  }
+
+  /** The broker, where its present life has come so far that it serves. */
+  running(brokerId: number): Broker | undefined {
+    const node = this.node(brokerId);
+    const running = this.#running.get(node);
+    return node.up && running?.life === node.lives ? running.broker : undefined;
+  }
+
+  /** Begins the next life of a member or broker; of one that is stopping, when it has. */
+  restart(node: SimNode): void {
+    const stopping = this.#stopping.get(node);
+    if (node.up && stopping?.life === node.lives) stopping.startsAgain = true;
+    if (node.up) return;
+    node.start();
+    if (this.members.includes(node)) this.#startMember(node);
+    else this.#startBroker(node);
+  }
+
+  /** As SIGTERM to a broker: its process ends once it has stopped. One that has not come to serve yet ends at once. */
+  terminate(brokerId: number): void {
+    const node = this.node(brokerId);
+    const broker = this.running(brokerId);
+    const life = node.lives;
+    // A process that stands still hears no signal.
+    if (!node.up || node.paused || this.#stopping.get(node)?.life === life) return;
+    if (broker === undefined) {
+      node.kill();
+      return;
+    }
+    const { host } = node;
+    const state = { life, startsAgain: false };
+    this.#stopping.set(node, state);
+    const limit = this.world.after(STOP_MS_MAX, () => {
+      if (node.up && node.lives === life) throw new Violation("a stop ends", `${node.name} still stops after ${STOP_MS_MAX} ms`);
+    });
+    broker.stop().then(
+      () => {
+        limit.cancel();
+        if (!node.up || node.lives !== life) return;
+        const { files, connections, listeners } = node.resources;
+        if (files.length + connections + listeners > 0) {
+          throw new Violation("a stop leaves nothing open", `${node.name} has ${files.join(", ")}, ${connections} connections and ${listeners} listeners`);
+        }
+        // In a turn of the world's own: the node must not end in its own midst.
+        this.world.after(0, () => {
+          if (node.up && node.lives === life) node.kill();
+          this.#stopping.delete(node);
+          if (state.startsAgain) this.restart(node);
+        });
+      },
+      (error: unknown) => host.fail(toError(error)),
+    ).catch((error: unknown) => host.fail(toError(error)));
+  }
+
+  get stopping(): boolean {
+    return this.brokers.some((node) => node.up && this.#stopping.get(node)?.life === node.lives);
+  }
+
+  #startMember(node: SimNode): void {
+    const { host } = node;
+    const { shape, histories } = this;
+    const id = this.members.indexOf(node) + 1;
+    const ensemble = shape.members === 1 ? [] : this.members.map((member, index) => `server.${index + 1}=${member.name}:${QUORUM_PORT}:3888`);
+    const lines = [...shape.memberSettings, `dataDir=${MEMBER_DATA}`, `clientPort=${CLIENT_PORT}`, ...ensemble];
+    const files = { main: parseProperties(lines.join("\n"), "zoo.cfg"), origin: "zoo.cfg", myId: shape.members === 1 ? undefined : String(id), dynamic: undefined };
+    const { config } = readMemberConfig(files);
+    const tapped = tapQuorum(host, { id, quorumPort: QUORUM_PORT }, {
+      epoch: () => undefined,
+      sync: (begin) => {
+        if (begin.kind === "snap") histories.snapshotSent(begin.leader, begin.learner, begin.zxid);
+      },
+    });
+    // A life that ends while it starts never settles; one that can't start says so by failing.
+    const started = shape.members === 1 ? StandaloneMember.start(host, config) : QuorumMember.start(tapped, config);
+    started.catch((error: unknown) => host.fail(toError(error)));
+  }
+
+  #startBroker(node: SimNode): void {
+    const { host } = node;
+    const { shape } = this;
+    const life = node.lives;
+    const id = this.brokers.indexOf(node) + 1;
+    const rack = shape.racks?.[id - 1];
+    const lines = [
+      ...shape.brokerSettings,
+      `broker.id=${id}`,
+      `listeners=PLAINTEXT://${node.name}:${BROKER_PORT}`,
+      `log.dirs=${LOG_DIRECTORY}`,
+      `zookeeper.connect=${this.members.map((member) => `${member.name}:${CLIENT_PORT}`).join(",")}${shape.chroot}`,
+      ...(rack === undefined ? [] : [`broker.rack=${rack}`]),
+    ];
+    const properties = parseProperties(lines.join("\n"), "server.properties");
+    const { config } = readBrokerConfig(properties, "server.properties");
+    const log = overheard(host.log, (message, fields) => this.onLine({ broker: id, message, fields: fields ?? {} }));
+    const heard: Host = { ...host, log };
+    Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } }).then(
+      (broker) => this.#running.set(node, { life, broker }),
+      (error: unknown) => host.fail(toError(error)),
+    );
+  }
+}
+
+function overheard(log: Logger, hear: (message: string, fields: LogFields | undefined) => void): Logger {
+  const at =
+    (level: "info" | "warn" | "error") =>
+    (message: string, fields?: LogFields): void => {
+      hear(message, fields);
+      log[level](message, fields);
+    };
+  return { debug: (message, fields) => log.debug(message, fields), info: at("info"), warn: at("warn"), error: at("error"), child: (component) => overheard(log.child(component), hear) };
+}
