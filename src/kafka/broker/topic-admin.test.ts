@@ -29,7 +29,7 @@ function stage(racks: readonly (string | null)[]) {
       }
     },
   } as unknown as ZooKeeperSession;
-  const admin = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 4, replicationFactor: 2, controllerTopics: () => [] });
+  const admin = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 16, replicationFactor: 2, controllerTopics: () => [] });
   return { admin, written };
 }
 
@@ -42,7 +42,7 @@ function replicasOf(written: string | undefined): number[][] {
 test("auto-creation leaves racks aside where a broker has none; CreateTopics refuses", async () => {
   const { admin, written } = stage(["a", "a", "b", null]);
   expect(await admin.createWithDefaults("t")).toBe(ErrorCode.NONE);
-  expect(replicasOf(written[0]).map((replicas) => replicas.length)).toEqual([2, 2, 2, 2]);
+  expect(replicasOf(written[0]).map((replicas) => replicas.length)).toEqual(Array.from({ length: 16 }, () => 2));
   expect(await admin.create([requested], { validateOnly: false })).toMatchObject([{ kind: "failed", errorCode: ErrorCode.UNKNOWN_SERVER_ERROR }]);
   expect(written.length).toBe(1);
 });

@@ -81,7 +81,7 @@ export class ControllerLink {
       this.#leave();
       return undefined;
     }
-    if (open !== undefined && open.endpoint.id === endpoint.id && open.endpoint.host === endpoint.host && open.endpoint.port === endpoint.port) return open.way;
+    if (open?.endpoint.host === endpoint.host && open.endpoint.port === endpoint.port) return open.way;
     this.#leave();
     const way = this.#options.open(endpoint);
     this.#open = { endpoint, way };
