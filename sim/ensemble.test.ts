@@ -21,5 +21,6 @@ test("an ensemble under kills, power loss, partitions, pauses and slow disks kee
   expect(least(({ watchEvents }) => watchEvents)).toBeGreaterThan(10);
   expect(least(({ sessionsExpired }) => sessionsExpired)).toBeGreaterThan(0);
   expect(sum(({ epochs }) => epochs)).toBeGreaterThan(SEEDS.length * 3);
-  for (const kind of ["diff", "trunc", "snap"] as const) expect(sum(({ synchronizations }) => synchronizations[kind]), kind).toBeGreaterThan(0);
+  const kinds = (["diff", "trunc", "snap"] as const).filter((kind) => sum(({ synchronizations }) => synchronizations[kind]) > 0);
+  expect(kinds).toEqual(["diff", "trunc", "snap"]);
 });

@@ -7,7 +7,7 @@ import { Violation } from "./zookeeper/violation.ts";
 
 /** Runs seeds of the simulated ensemble, prints what fails, and makes a failing plan of faults small. */
 
-const USAGE = `node dist/sim/hunt.js FIRST[..LAST] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--log]
+const USAGE = `node dist/sim/ensemble-hunt.js FIRST[..LAST] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--log]
 
   --without  faults of these kinds do not come to pass: ${FAULT_KINDS.join(", ")}
   --only     of the plan, only the faults with these numbers
