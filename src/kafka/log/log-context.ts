@@ -71,6 +71,8 @@ export interface Appended {
 export interface OutOfPlace {
   readonly kind: "out-of-place";
   readonly firstOffset: number;
+  /** Of all that was sent. */
+  readonly lastOffset: number;
 }
 
 export interface LeaderAppend {

@@ -310,7 +310,8 @@ describe("a follower", () => {
   test("refuses what begins below its end, and what is damaged or out of order", () => {
     const bench = new LogBench();
     bench.replicate({ baseOffset: 0, count: 5 });
-    expect(bench.replicate({ baseOffset: 3, count: 5 })).toEqual({ kind: "out-of-place", firstOffset: 3 });
+    expect(bench.replicate({ baseOffset: 3, count: 5 })).toEqual({ kind: "out-of-place", firstOffset: 3, lastOffset: 7 });
+    expect(bench.replicate({ baseOffset: 3 }, { baseOffset: 9, count: 2 })).toEqual({ kind: "out-of-place", firstOffset: 3, lastOffset: 10 });
     const damaged = testBatch({ baseOffset: 5 });
     damaged[70] = 99;
     const shuffled = Buffer.concat([testBatch({ baseOffset: 9 }), testBatch({ baseOffset: 8 })]);
@@ -504,6 +505,22 @@ describe("retention", () => {
     bench.log.setHighWatermark(12);
     expect(await bench.settle(bench.log.deleteOldSegments())).toBe(2);
     expect(bench.log.startOffset).toBe(6);
+  });
+
+  test("tells its owner that the start has moved, after it has, and only then", async () => {
+    const bench = filled({ retentionMs: -1, retentionBytes: 5 * testBatch().length });
+    const starts: number[] = [];
+    bench.log.onStartMoved = () => starts.push(bench.log.startOffset);
+    bench.log.setHighWatermark(12);
+    expect(bench.log.advanceStartOffset(2)).toBeUndefined();
+    expect(bench.log.advanceStartOffset(2)).toBeUndefined();
+    expect(bench.log.advanceStartOffset(13)).toMatchObject({ error: ErrorCode.OFFSET_OUT_OF_RANGE });
+    expect(await bench.settle(bench.log.deleteOldSegments())).toBe(2);
+    expect(starts).toEqual([2, 6]);
+    expect(bench.log.advanceStartOffset(10)).toBeUndefined();
+    // What is below the start goes, and the start stays.
+    expect(await bench.settle(bench.log.deleteOldSegments())).toBe(1);
+    expect(starts).toEqual([2, 6, 10]);
   });
 
   test("a topic that is only compacted loses only what is below its start", async () => {

@@ -30,6 +30,8 @@ export class PartitionLog {
   readonly topic: string;
   readonly partition: number;
   readonly logDirectory: string;
+  /** Called after retention, DeleteRecords or the leader has moved the start forwards. */
+  onStartMoved: (() => void) | undefined;
   readonly #context: LogContext;
   readonly #directory: LogPath;
   readonly #end: LogEnd;
@@ -182,7 +184,7 @@ export class PartitionLog {
     if (checked.kind === "refused") return checked;
     if (checked.size === 0) return this.#repeated(-1, -1, NO_TIMESTAMP, false, onWritten);
     const firstOffset = batchBaseOffset(records, 0);
-    if (firstOffset < this.endOffset) return { kind: "out-of-place", firstOffset };
+    if (firstOffset < this.endOffset) return { kind: "out-of-place", firstOffset, lastOffset: checked.lastOffset };
     return this.#append(checked.size === records.length ? records : records.subarray(0, checked.size), this.#context.clock.wallMs(), NO_TIMESTAMP, onWritten);
   }
 
@@ -240,6 +242,7 @@ export class PartitionLog {
 
   #moveStart(offset: number): void {
     const { flusher, epochs, producers, snapshots } = this.#end;
+    const moved = offset > this.#startOffset;
     this.#startOffset = offset;
     flusher.recoveryPoint = Math.max(flusher.recoveryPoint, offset);
     epochs.truncateFromStart(offset);
@@ -247,6 +250,7 @@ export class PartitionLog {
     producers.onLogStart(offset);
     snapshots.pruneLater(this.#background, (taken) => taken < offset);
     this.#refreshUnstable();
+    if (moved) this.onStartMoved?.();
   }
 
   #refreshUnstable(): void {

@@ -89,13 +89,13 @@ function corruptHeader(): Refusal {
 
 /**
  * Bytes of the whole batches that a leader sent, the first `size` of them to be appended; a cut-off one may follow.
- * Their checksums must hold and their offsets rise. Source: Log.analyzeAndValidateRecords, for followers.
+ * `lastOffset` is -1 where there is none. Their checksums must hold and their offsets rise. Source: Log.analyzeAndValidateRecords, for followers.
  */
-export function checkReplicated(records: Buffer): { readonly kind: "batches"; readonly size: number } | Refusal {
+export function checkReplicated(records: Buffer): { readonly kind: "batches"; readonly size: number; readonly lastOffset: number } | Refusal {
   let lastOffset = -1;
   for (let at = 0; ; ) {
     const size = wholeBatchSize(records, at, records.length);
-    if (size === 0) return { kind: "batches", size: at };
+    if (size === 0) return { kind: "batches", size: at, lastOffset };
     if (size < 0) return corruptHeader();
     if (!batchChecksumHolds(records, at, size)) return refused(ErrorCode.CORRUPT_MESSAGE, "The checksum of a record batch does not hold.");
     const next = batchLastOffset(records, at);

@@ -1,0 +1,14 @@
+/**
+ * Java's `String.hashCode`: a signed 32-bit sum over UTF-16 units, by which Kafka spreads names over fetchers and
+ * over partitions of its own topics.
+ */
+export function javaHash(text: string): number {
+  let hash = 0;
+  for (let at = 0; at < text.length; at++) hash = (Math.imul(31, hash) + text.charCodeAt(at)) | 0;
+  return hash;
+}
+
+/** Kafka's absolute value of a 32-bit integer: the least one, which has none, counts as 0. Source: Utils.abs. */
+export function javaAbs(value: number): number {
+  return value === -0x8000_0000 ? 0 : Math.abs(value);
+}
