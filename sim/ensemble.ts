@@ -119,6 +119,7 @@ class Run {
     // The longest fault that begins last is over by then.
     await world.run({ untilMs: FAULTS_UNTIL_MS + 9000 });
     healAll(scene);
+    this.#onSync.length = 0;
     const healedMs = world.nowMs;
     await this.#converge();
     const convergedWithinMs = world.nowMs - healedMs;

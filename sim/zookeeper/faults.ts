@@ -90,6 +90,7 @@ export function schedulePlan(scene: Scene, plan: readonly Fault[]): Map<FaultKin
 /** What is cut, clogged, paused or down works again. */
 export function healAll({ world, members, clients, restart }: Scene): void {
   world.net.heal();
+  world.net.options.resetsPerMillion = 0;
   for (const node of [...members, ...clients]) {
     node.resume();
     if (!node.up) restart(node);
