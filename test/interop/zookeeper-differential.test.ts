@@ -7,7 +7,7 @@ import { ZXID_ZERO } from "../../src/zookeeper/protocol/ids.ts";
 import { CreateFlag, OpCode, WatcherType } from "../../src/zookeeper/protocol/op-codes.ts";
 import * as records from "../../src/zookeeper/protocol/records.ts";
 import { apacheKafkaClassPath } from "../support/apache-kafka.ts";
-import { fourLetterWord, hasDebianZooKeeper, startApacheZooKeeper } from "../support/apache-zookeeper.ts";
+import { comparableAnswer, fourLetterWord, hasDebianZooKeeper, startApacheZooKeeper } from "../support/apache-zookeeper.ts";
 import { eventually } from "../support/processes.ts";
 import { startOurZooKeeper } from "../support/zookeeper-member.ts";
 import { Wire } from "../support/zookeeper-wire.ts";
@@ -292,11 +292,7 @@ async function words(port: number): Promise<Record<string, string[]>> {
   await eventually("answers", () => wire.replies.length === 2);
   const answers: Record<string, string[]> = {};
   for (const word of ["ruok", "isro", "gtmk", "srvr", "stat", "cons", "conf", "dirs", "dump", "wchs", "wchc", "wchp", "mntr", "crst", "srst", "none", "telnet"]) {
-    const text = (await fourLetterWord(port, word)).replaceAll(/-odradek-[^,]*|-[0-9a-f]{40}/g, "-<build>").replaceAll(/at \w{3} \w{3} [^:]*:[^:]*:\d\d \w+ \d+/g, "at <date>");
-    // Numbers, but for those that are the same everywhere.
-    const lines = text.split("\n").filter((line) => !/file_descriptor/.test(line)).map((line) => (/^(zk_)?(znode_count|watch_count|Node count|tickTime|m\w*Session|m\w*Cnxns)/.test(line) ? line : line.replaceAll(/0x[0-9a-f]+|\d+/g, "#").replace(/=\/.*\/version/, "=<directory>/version")));
-    // How many buckets of sessions stand empty is a matter of the moment.
-    answers[word] = lines.filter((line, index) => !(line.includes("expire at <date>") && lines[index + 1]?.includes("expire at <date>") === true));
+    answers[word] = comparableAnswer(await fourLetterWord(port, word));
   }
   wire.destroy();
   return answers;
