@@ -1,11 +1,15 @@
+import type { Decoded, Input } from "../../codec/schema.ts";
 import type { Timer } from "../../host/clock.ts";
 import type { Host } from "../../host/host.ts";
-import { assertNever } from "../../lib/assert.ts";
+import { assertNever, must } from "../../lib/assert.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import type { alterIsrRequest, alterIsrResponse } from "../protocol/messages/alter-isr.ts";
+import type { controlledShutdownRequest, controlledShutdownResponse } from "../protocol/messages/controlled-shutdown.ts";
 import type { Step, ZkReply, ZkRequest } from "../znodes/requests.ts";
 import { BrokerChannel } from "./channel.ts";
 import { handleEvent } from "./core.ts";
-import type { ControllerEffect, ControllerEvent } from "./effects.ts";
+import type { Answer, ControllerEffect, ControllerEvent } from "./effects.ts";
 import type { BrokerLinks, ZooKeeperPort } from "./ports.ts";
 import { ControllerState, SessionLostError, type ControllerConfig } from "./state.ts";
 import { eventOfWatch } from "./watches.ts";
@@ -22,6 +26,9 @@ export interface ControllerOptions {
   onRegistrationFailed(error: Error): void;
 }
 
+/** How long a stop waits for ZooKeeper to take /controller back. */
+const handOverMsMax = 1000;
+
 /** Runs the controller's core: one event after the other, against ZooKeeper and the brokers. */
 export class Controller {
   readonly #options: ControllerOptions;
@@ -29,6 +36,9 @@ export class Controller {
   readonly #tasks: TaskGroup;
   readonly #channels = new Map<number, BrokerChannel>();
   readonly #timers = new Set<Timer>();
+  /** Who waits for the answer to an event. */
+  readonly #tickets = new Map<number, (answer: Answer | undefined) => void>();
+  #lastTicket = 0;
   #queue: ControllerEvent[] = [];
   #busy = false;
   /** Counts the sessions: an event that began in another one is given up. */
@@ -71,7 +81,8 @@ export class Controller {
       sessionExpired: () => this.#endSession({ kind: "expire" }),
       sessionStarted: (sessionId) => this.enqueue({ kind: "newSession", sessionId }),
     });
-    this.enqueue({ kind: "controllerChange" });
+    // Without a session the next one's beginning is still to be heard of.
+    if (this.#options.zookeeper.sessionId !== 0n) this.enqueue({ kind: "start" });
   }
 
   enqueue(event: ControllerEvent): void {
@@ -81,26 +92,78 @@ export class Controller {
     this.#tasks.run(() => this.#drain());
   }
 
-  /** /controller goes with the session, which is the caller's to end. */
+  /**
+   * A leader asks for other ISRs. NOT_CONTROLLER where this broker is not the controller, or ceases to be so before
+   * it is done: what has been written then is not known.
+   */
+  async alterIsr(request: Decoded<typeof alterIsrRequest>): Promise<Input<typeof alterIsrResponse>> {
+    const answer = await this.#put((ticket) => ({ kind: "alterIsr", request, ticket }));
+    return answer?.api === "alterIsr" ? answer.response : { errorCode: ErrorCode.NOT_CONTROLLER, topics: [] };
+  }
+
+  /** A broker is about to stop. STALE_CONTROLLER_EPOCH where `alterIsr` says NOT_CONTROLLER. */
+  async controlledShutdown({ brokerId, brokerEpoch }: Decoded<typeof controlledShutdownRequest>): Promise<Input<typeof controlledShutdownResponse>> {
+    const answer = await this.#put((ticket) => ({ kind: "controlledShutdown", brokerId, brokerEpoch, ticket }));
+    return answer?.api === "controlledShutdown" ? answer.response : { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, remainingPartitions: [] };
+  }
+
+  /**
+   * Gives /controller back where ZooKeeper answers within a second, so that another broker is elected while this one
+   * flushes its logs; else it goes with the session, which is the caller's to end.
+   */
   async close(): Promise<void> {
     this.#unlisten?.();
     this.#endSession({ kind: "stop" });
+    const silence = this.#options.host.timers.after(handOverMsMax, () => this.#giveUp());
     await this.#tasks.settled();
+    silence.cancel();
+  }
+
+  /** Undefined: refused. */
+  #put(eventOf: (ticket: number) => ControllerEvent): Promise<Answer | undefined> {
+    if (!this.#state.active) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const ticket = ++this.#lastTicket;
+      this.#tickets.set(ticket, resolve);
+      this.enqueue(eventOf(ticket));
+    });
   }
 
   #endSession(event: ControllerEvent): void {
-    this.#session++;
-    this.#queue = [];
-    this.#abandon?.();
+    this.#dropQueue();
+    this.#giveUp();
     this.enqueue(event);
+  }
+
+  /** The event under way ends as with a lost session. */
+  #giveUp(): void {
+    this.#session++;
+    this.#abandon?.();
+  }
+
+  #dropQueue(): void {
+    for (const event of this.#queue.splice(0)) this.#refuse(event);
+  }
+
+  /** Unless it has been answered. */
+  #refuse(event: ControllerEvent): void {
+    if (!("ticket" in event)) return;
+    this.#tickets.get(event.ticket)?.(undefined);
+    this.#tickets.delete(event.ticket);
   }
 
   async #drain(): Promise<void> {
     try {
       for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
-        await this.#run(handleEvent(this.#state, event, this.#options.host.clock.wallMs()));
+        try {
+          await this.#run(handleEvent(this.#state, event, this.#options.host.clock.wallMs()));
+        } finally {
+          this.#refuse(event);
+        }
       }
     } finally {
+      // Something is left where the core has failed.
+      this.#dropQueue();
       this.#busy = false;
     }
   }
@@ -160,6 +223,11 @@ export class Controller {
         });
         this.#timers.add(timer);
         return;
+      }
+      case "answer": {
+        const answer = must(this.#tickets.get(effect.ticket), "who has asked");
+        this.#tickets.delete(effect.ticket);
+        return answer(effect.answer);
       }
       case "enqueue":
         return this.enqueue(effect.event);

@@ -2,9 +2,11 @@ import { AssertionFailure, assertNever } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import type { Step } from "../znodes/requests.ts";
+import { onAlterIsr } from "./alter-isr.ts";
 import { onBrokerChange, onBrokerModification, onLeaderAndIsrResponse } from "./brokers.ts";
+import { onControlledShutdown } from "./controlled-shutdown.ts";
 import type { ControlExchange, ControllerEvent } from "./effects.ts";
-import { beginSession, elect, moveController, onMoved, resign, resignIfMoved } from "./election.ts";
+import { beginSession, elect, leave, moveController, onMoved, resign, resignIfMoved, start } from "./election.ts";
 import { onIsrChange, onLogDirEvent } from "./notifications.ts";
 import { bringPartitionsOnline } from "./partition-states.ts";
 import { onPreferredElection, onRebalance } from "./preferred-election.ts";
@@ -46,14 +48,17 @@ function* recover(state: ControllerState, event: ControllerEvent, failure: Error
 
 function* dispatch(state: ControllerState, event: ControllerEvent, nowMs: number): Step<void> {
   switch (event.kind) {
+    case "start":
+      return yield* start(state, nowMs);
     case "controllerChange":
       yield* resignIfMoved(state);
       return yield* elect(state, nowMs);
     case "expire":
-    case "stop":
       resign(state);
       state.controllerId = -1;
       return;
+    case "stop":
+      return yield* leave(state);
     case "newSession":
       return yield* beginSession(state, event.sessionId, nowMs);
     default:
@@ -61,7 +66,7 @@ function* dispatch(state: ControllerState, event: ControllerEvent, nowMs: number
   }
 }
 
-type ActiveEvent = Exclude<ControllerEvent, { kind: "controllerChange" | "expire" | "stop" | "newSession" }>;
+type ActiveEvent = Exclude<ControllerEvent, { kind: "start" | "controllerChange" | "expire" | "stop" | "newSession" }>;
 
 function* dispatchActive(state: ControllerState, event: ActiveEvent): Step<void> {
   switch (event.kind) {
@@ -87,6 +92,10 @@ function* dispatchActive(state: ControllerState, event: ActiveEvent): Step<void>
       return yield* bringPartitionsOnline(state, event.topic);
     case "response":
       return yield* onResponse(state, event.brokerId, event.exchange);
+    case "alterIsr":
+      return yield* onAlterIsr(state, event);
+    case "controlledShutdown":
+      return yield* onControlledShutdown(state, event);
     default:
       return assertNever(event);
   }

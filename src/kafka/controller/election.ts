@@ -1,4 +1,4 @@
-import { must } from "../../lib/assert.ts";
+import { AssertionFailure, must } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import { decodeController, decodeControllerEpoch, encodeController, encodeControllerEpoch } from "../znodes/cluster.ts";
 import { registerBroker } from "../znodes/operations.ts";
@@ -12,6 +12,14 @@ import { fencedRemove } from "./zookeeper.ts";
  * Who is the controller: the broker whose session has made /controller, in one transaction with the next value of
  * /controller_epoch. Source: KafkaController.scala (elect, maybeResign, triggerControllerMove), KafkaZkClient.scala.
  */
+
+/** Stands for election; first registers again where the session in which the broker registered is over. */
+export function* start(state: ControllerState, nowMs: number): Step<void> {
+  const request = exists(paths.broker(state.config.brokerId));
+  const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  if (found.stat?.ephemeralOwner === state.sessionId) yield* elect(state, nowMs);
+  else yield* beginSession(state, state.sessionId, nowMs);
+}
 
 /** Stands for election unless there is a controller. */
 export function* elect(state: ControllerState, nowMs: number): Step<void> {
@@ -49,6 +57,19 @@ export function* moveController(state: ControllerState): Step<void> {
     yield* fencedRemove(state, [paths.controller]);
   } finally {
     resign(state);
+  }
+}
+
+/** The broker stops: another one is elected at once, and need not wait for the end of this session. */
+export function* leave(state: ControllerState): Step<void> {
+  try {
+    if (state.active) yield* fencedRemove(state, [paths.controller]);
+  } catch (thrown) {
+    if (thrown instanceof AssertionFailure) throw thrown;
+    state.log("info", "/controller is not removed by the broker that stops", { error: toError(thrown) });
+  } finally {
+    resign(state);
+    state.controllerId = -1;
   }
 }
 

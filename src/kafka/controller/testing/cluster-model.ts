@@ -1,6 +1,7 @@
 import { assert, assertNever, must } from "../../../lib/assert.ts";
 import type { Prng } from "../../../lib/prng.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
+import { toBrokerId, toLeaderEpoch } from "../../protocol/ids.ts";
 import type { BrokerRegistration } from "../../znodes/broker.ts";
 import { encodeIsrChange } from "../../znodes/notifications.ts";
 import { createPersistentPaths, createWithParents, queueTopicDeletion, registerBroker } from "../../znodes/operations.ts";
@@ -8,7 +9,7 @@ import { paths } from "../../znodes/paths.ts";
 import { create, getData, setData, type Step, type ZkReply, type ZkRequest } from "../../znodes/requests.ts";
 import { assign, decodePartitionState, decodeTopic, encodePartitionState, encodeTopic, type LeaderAndIsr } from "../../znodes/topic.ts";
 import { handleEvent } from "../core.ts";
-import type { ControlExchange, ControllerEvent, ControlRequest } from "../effects.ts";
+import type { Answer, ControlExchange, ControllerEvent, ControlRequest } from "../effects.ts";
 import { SessionLostError, ControllerState, type ControllerConfig } from "../state.ts";
 import { eventOfWatch } from "../watches.ts";
 import { ZooKeeperModel, type ModelSession } from "./zookeeper-model.ts";
@@ -22,6 +23,15 @@ interface Hosted {
   leader: number;
 }
 
+/** What a leader knows of a partition's state, and what it asks the controller for. */
+export interface Leading {
+  readonly leaderEpoch: number;
+  isr: readonly number[];
+  zkVersion: number;
+  /** Until it is answered; for good where the answer is final. */
+  proposal: readonly number[] | undefined;
+}
+
 /** A broker as the controller sees it: it answers requests by the rules of Kafka's brokers, and may be the controller itself. */
 export class ModelBroker {
   readonly id: number;
@@ -30,6 +40,8 @@ export class ModelBroker {
   epoch = -1;
   readonly events: ControllerEvent[] = [];
   step: Step<void> | undefined;
+  /** What the step is about. */
+  event: ControllerEvent | undefined;
   /** What the step waits for. */
   waiting: readonly ZkRequest[] = [];
   readonly channels = new Map<number, Channel>();
@@ -37,11 +49,16 @@ export class ModelBroker {
   readonly received: ControlRequest[] = [];
   readonly logged: string[] = [];
   readonly hosted = new Map<string, Hosted>();
+  readonly leading = new Map<string, Leading>();
   readonly metadata = new Map<string, { leader: number; leaderEpoch: number; offlineReplicas: readonly number[] }>();
   controllerEpoch = 0;
   /** Partitions whose log directory has failed. */
   readonly brokenDirs = new Set<string>();
   timers = 0;
+  /** What this broker, as the controller, has answered, by ticket. */
+  readonly answers = new Map<number, Answer | "refused">();
+  /** It has asked for a controlled shutdown. */
+  stopping = false;
 
   constructor(id: number, session: ModelSession, config: ControllerConfig) {
     this.id = id;
@@ -54,7 +71,10 @@ export class ModelBroker {
 export class ClusterModel {
   readonly zk = new ZooKeeperModel();
   readonly brokers = new Map<number, ModelBroker>();
+  /** Sees every answer as it is given. */
+  onAnswer: (ticket: number, answer: Answer | "refused") => void = () => {};
   readonly #config: Partial<ControllerConfig>;
+  #lastTicket = 0;
   /** Which session was the controller, by epoch. */
   readonly #controllers = new Map<number, bigint>();
 
@@ -93,7 +113,7 @@ export class ClusterModel {
     };
     const broker: ModelBroker = new ModelBroker(id, this.zk.connect((event) => watched(broker, event)), config);
     broker.epoch = this.run(registerBroker(registration, 7, { id: broker.session.id, registeredIn: undefined }), broker.session);
-    broker.events.push({ kind: "controllerChange" });
+    broker.events.push({ kind: "start" });
     this.brokers.set(id, broker);
     return broker;
   }
@@ -109,7 +129,7 @@ export class ClusterModel {
   expireSession(id: number): void {
     const broker = this.broker(id);
     this.zk.expire(broker.session);
-    broker.events.length = 0;
+    for (const event of broker.events.splice(0)) this.#refuse(broker, event);
     broker.events.push({ kind: "expire" });
     broker.session = this.zk.connect((event) => watched(broker, event));
     broker.events.push({ kind: "newSession", sessionId: broker.session.id });
@@ -145,6 +165,30 @@ export class ClusterModel {
     this.zk.apply(create(paths.newIsrChange, encodeIsrChange([{ topic, partition }]), "persistentSequential"));
   }
 
+  /** A broker asks the controller for ISRs, in the epoch and with the versions that it gives. */
+  alterIsr(brokerId: number, ...asked: readonly (AskedIsr & { readonly topic: string })[]): number {
+    const topics = [...new Set(asked.map(({ topic }) => topic))].map((name) => ({ name, partitions: asked.filter(({ topic }) => topic === name).map(toAsked) }));
+    return this.#ask((ticket) => ({ kind: "alterIsr", request: { brokerId: toBrokerId(brokerId), brokerEpoch: this.broker(brokerId).epoch, topics }, ticket }));
+  }
+
+  /** A leader asks for an ISR as it knows the partition; where it has asked before and waits, for the same again. */
+  propose(brokerId: number, topic: string, partition: number, isr: readonly number[]): number | undefined {
+    const leading = this.broker(brokerId).leading.get(`${topic}-${partition}`);
+    if (leading === undefined) return undefined;
+    leading.proposal ??= isr;
+    return this.alterIsr(brokerId, { topic, partition, leaderEpoch: leading.leaderEpoch, isr: leading.proposal, zkVersion: leading.zkVersion });
+  }
+
+  controlledShutdown(brokerId: number, brokerEpoch = this.broker(brokerId).epoch): number {
+    return this.#ask((ticket) => ({ kind: "controlledShutdown", brokerId, brokerEpoch, ticket }));
+  }
+
+  #ask(eventOf: (ticket: number) => ControllerEvent): number {
+    const ticket = ++this.#lastTicket;
+    this.controller.events.push(eventOf(ticket));
+    return ticket;
+  }
+
   /** Lets everything happen that can, in an order drawn from `prng` or plainly. */
   settle(prng?: Prng): void {
     for (let turns = 0; ; turns++) {
@@ -170,7 +214,8 @@ export class ClusterModel {
   /** One batch of requests to ZooKeeper, or the next event. */
   advance(broker: ModelBroker): void {
     if (broker.step === undefined) {
-      broker.step = handleEvent(broker.state, must(broker.events.shift(), "event"), this.zk.nowMs);
+      broker.event = must(broker.events.shift(), "event");
+      broker.step = handleEvent(broker.state, broker.event, this.zk.nowMs);
       this.#resume(broker, broker.step.next());
       return;
     }
@@ -184,7 +229,7 @@ export class ClusterModel {
 
   deliver(controller: ModelBroker, target: number): void {
     const channel = must(controller.channels.get(target), "channel");
-    const exchange = answer(this.broker(target), must(channel.queue.shift(), "request"));
+    const exchange = exchangeOf(this.broker(target), must(channel.queue.shift(), "request"));
     controller.events.push({ kind: "response", brokerId: target, exchange });
   }
 
@@ -192,11 +237,22 @@ export class ClusterModel {
     if (result.done === true) broker.step = undefined;
     else broker.waiting = result.value;
     for (const effect of broker.state.effects.splice(0)) this.#apply(broker, effect);
+    if (result.done === true && broker.event !== undefined) this.#refuse(broker, broker.event);
     const { active, context, sessionId } = broker.state;
     if (!active) return;
     const controller = this.#controllers.get(context.epoch) ?? sessionId;
     assert(controller === sessionId, `one controller in epoch ${context.epoch}`);
     this.#controllers.set(context.epoch, controller);
+  }
+
+  #refuse(broker: ModelBroker, event: ControllerEvent): void {
+    if ("ticket" in event && !broker.answers.has(event.ticket)) this.#answer(broker, event.ticket, "refused");
+  }
+
+  #answer(broker: ModelBroker, ticket: number, answer: Answer | "refused"): void {
+    assert(!broker.answers.has(ticket), `one answer to ticket ${ticket}`);
+    broker.answers.set(ticket, answer);
+    this.onAnswer(ticket, answer);
   }
 
   #apply(broker: ModelBroker, effect: ControllerState["effects"][number]): void {
@@ -221,6 +277,8 @@ export class ClusterModel {
         return;
       case "registrationFailed":
         throw effect.error;
+      case "answer":
+        return this.#answer(broker, effect.ticket, effect.answer);
       case "enqueue":
         broker.events.push(effect.event);
         return;
@@ -240,6 +298,18 @@ export function registrationOf(id: number, rack: string | null = null): BrokerRe
   return { id, endpoints: [{ listenerName: "PLAINTEXT", host: `host${id}`, port: 9092, securityProtocol: "PLAINTEXT" }], rack, jmxPort: -1, features: new Map() };
 }
 
+/** What a leader asks for. */
+export interface AskedIsr {
+  readonly partition: number;
+  readonly leaderEpoch: number;
+  readonly isr: readonly number[];
+  readonly zkVersion: number;
+}
+
+function toAsked({ partition, leaderEpoch, isr, zkVersion }: AskedIsr): (ControllerEvent & { kind: "alterIsr" })["request"]["topics"][number]["partitions"][number] {
+  return { partitionIndex: partition, leaderEpoch: toLeaderEpoch(leaderEpoch), newIsr: isr.map(toBrokerId), currentIsrVersion: zkVersion };
+}
+
 function watched(broker: ModelBroker, fired: Parameters<typeof eventOfWatch>[0]): void {
   const event = eventOfWatch(fired);
   if (event !== undefined) broker.events.push(event);
@@ -251,7 +321,7 @@ function forgetResponses(broker: ModelBroker, from: (id: number) => boolean): vo
 }
 
 /** As a broker of 2.7 answers. Source: ReplicaManager.scala, KafkaApis.scala. */
-function answer(broker: ModelBroker, request: ControlRequest): ControlExchange {
+function exchangeOf(broker: ModelBroker, request: ControlRequest): ControlExchange {
   broker.received.push(request);
   const { body } = request;
   const stale = (body.brokerEpoch ?? -1) < broker.epoch ? ErrorCode.STALE_BROKER_EPOCH : body.controllerEpoch < broker.controllerEpoch ? ErrorCode.STALE_CONTROLLER_EPOCH : ErrorCode.NONE;
@@ -265,7 +335,11 @@ function answer(broker: ModelBroker, request: ControlRequest): ControlExchange {
           const name = `${topicName}-${state.partitionIndex}`;
           const newer = state.leaderEpoch > (broker.hosted.get(name)?.leaderEpoch ?? -1);
           const broken = broker.brokenDirs.has(name);
-          if (newer && !broken) broker.hosted.set(name, { leaderEpoch: state.leaderEpoch, leader: state.leader });
+          if (newer && !broken) {
+            broker.hosted.set(name, { leaderEpoch: state.leaderEpoch, leader: state.leader });
+            if (state.leader === broker.id) broker.leading.set(name, { leaderEpoch: state.leaderEpoch, isr: state.isr, zkVersion: state.zkVersion, proposal: undefined });
+            else broker.leading.delete(name);
+          }
           const errorCode = broken ? ErrorCode.KAFKA_STORAGE_ERROR : newer ? ErrorCode.NONE : ErrorCode.STALE_CONTROLLER_EPOCH;
           partitionErrors.push({ topicName, partitionIndex: state.partitionIndex, errorCode });
         }
@@ -289,7 +363,10 @@ function answer(broker: ModelBroker, request: ControlRequest): ControlExchange {
           const acts = leaderEpoch === -2 || leaderEpoch === -1 || leaderEpoch > (broker.hosted.get(name)?.leaderEpoch ?? -1);
           const refused = broker.brokenDirs.has(name) ? ErrorCode.KAFKA_STORAGE_ERROR : acts ? ErrorCode.NONE : ErrorCode.FENCED_LEADER_EPOCH;
           const errorCode = stale === ErrorCode.NONE ? refused : stale;
-          if (errorCode === ErrorCode.NONE) broker.hosted.delete(name);
+          if (errorCode === ErrorCode.NONE) {
+            broker.hosted.delete(name);
+            broker.leading.delete(name);
+          }
           partitionErrors.push({ topicName, partitionIndex, errorCode });
         }
       }
