@@ -150,7 +150,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
       return others.length > 0;
     }
     case "pair":
-      world.net.partition([victim], [must(brokers.find((node) => node !== victim), "another broker")], { oneWay: die(1, 2) === 0 });
+      world.net.partition([victim], [others[0] ?? victim], { oneWay: die(1, 2) === 0 });
       heal();
       return true;
     case "zookeeper": {

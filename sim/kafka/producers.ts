@@ -28,6 +28,8 @@ const TRANSIENT = new Set<number>([
 ]);
 
 const RETRY_MS = 60;
+/** An answer that comes so often in a row is no accident. */
+const OUT_OF_ORDER_TIMES_MAX = 8;
 const PRODUCE_TIMEOUT_MS = 1500;
 
 /** What a record says: who wrote it, the how manieth of its records it is; what follows is there to fill. */
@@ -130,17 +132,26 @@ abstract class PartitionProducer {
 /**
  * Acks=all and a sequence number for each record, as Apache's producer with enable.idempotence: up to `window` batches
  * follow each other; after a failure those that were not acknowledged go again, one at a time and in their order.
+ *
+ * A broker that recovers from a snapshot knows the last batch of each producer only, and takes a repetition of an
+ * earlier one for a gap. Then, again as Apache's, the producer goes on under another id, and may repeat itself.
  */
 export class IdempotentProducer extends PartitionProducer {
+  /** Records that may be there twice. */
+  readonly repeated = new Set<number>();
   readonly #pending: Batch[] = [];
   #producerId = -1;
+  /** The record that has sequence number 0, and whether any was acknowledged under this id. */
+  #firstOfId = 0;
+  #isKnown = false;
+  #outOfOrder = 0;
 
   protected async run(): Promise<void> {
     while (!this.over || this.#pending.length > 0) {
       const leader = await this.leader();
       if (leader === undefined || !(await this.#identified())) await this.client.pause(RETRY_MS);
       else if (this.#pending.length === 0) await this.#stream(leader);
-      else if (!(await this.#send(leader, this.#pending[0] as Batch))) await this.client.pause(RETRY_MS);
+      else if (!(await this.#send(leader, this.#pending[0] as Batch))) await this.#afterFailure();
     }
   }
 
@@ -170,27 +181,44 @@ export class IdempotentProducer extends PartitionProducer {
       });
       flying.add(sent);
       // A leader without a trace of this producer takes any sequence number for the first.
-      if (flying.size >= (this.acknowledged.size === 0 ? 1 : window)) await Promise.race(flying);
+      if (flying.size >= (this.#isKnown ? window : 1)) await Promise.race(flying);
       if (draws.chance(1, 2)) await this.client.pause(draws.below(pauseMsMax * 1000 + 1) / 1000);
     }
     await Promise.all(flying);
+    this.#outOfOrder = 0;
   }
 
   async #send(leader: number, batch: Batch): Promise<boolean> {
-    const outcome = await this.attempt(leader, buildBatch(batch.records, { producerId: this.#producerId, producerEpoch: 0, baseSequence: batch.first }), -1);
+    const place = { producerId: this.#producerId, producerEpoch: 0, baseSequence: batch.first - this.#firstOfId };
+    const outcome = await this.attempt(leader, buildBatch(batch.records, place), -1);
     switch (outcome?.error) {
       case undefined:
-      // An earlier one has failed, or has not arrived.
+        return false;
       case ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+        this.#outOfOrder += 1;
         return false;
       case ErrorCode.NONE:
-      case ErrorCode.DUPLICATE_SEQUENCE_NUMBER:
-        this.note(batch, outcome?.error === ErrorCode.NONE ? outcome.offset : -1);
+        this.note(batch, outcome?.offset ?? -1);
         this.#pending.splice(this.#pending.indexOf(batch), 1);
+        this.#isKnown = true;
+        this.#outOfOrder = 0;
         return true;
       default:
         return TRANSIENT.has(outcome?.error ?? 0) ? false : this.refuse(outcome?.error ?? 0, batch);
     }
+  }
+
+  async #afterFailure(): Promise<void> {
+    const [oldest] = this.#pending;
+    if (this.#outOfOrder > OUT_OF_ORDER_TIMES_MAX && oldest !== undefined) {
+      if (this.options.window === 1) throw new Violation("what is acknowledged stays", `${this.options.name}:${oldest.first} comes next, and is out of order`);
+      for (const batch of this.#pending) for (const index of batch.records.keys()) this.repeated.add(batch.first + index);
+      this.#producerId = -1;
+      this.#firstOfId = oldest.first;
+      this.#isKnown = false;
+      this.#outOfOrder = 0;
+    }
+    await this.client.pause(RETRY_MS);
   }
 }
 

@@ -35,7 +35,7 @@ export async function makeTopic(client: ClusterClient, topic: TopicToMake, isOve
 /** The same, until it is gone, as far as the controller knows. */
 export async function removeTopic(client: ClusterClient, name: string, isOver: () => boolean = () => false): Promise<boolean> {
   return untilDone(client, isOver, async (controller) => {
-    const answer = await client.send(controller, deleteTopics, 5, { topicNames: [name], timeoutMs: ADMIN_TIMEOUT_MS });
+    const answer = await client.send(controller, deleteTopics, 5, { topics: [], topicNames: [name], timeoutMs: ADMIN_TIMEOUT_MS });
     const code = answer.responses[0]?.errorCode ?? -1;
     return code === ErrorCode.NONE || code === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION ? "done" : check("DeleteTopics", code);
   });
