@@ -4,6 +4,8 @@ import type { PartitionReader } from "./reader.ts";
 
 /** What there is of one partition in the end, by offset, from its start on. */
 export interface FinalLog {
+  readonly topic: string;
+  readonly partition: number;
   readonly name: string;
   readonly startOffset: number;
   readonly endOffset: number;
