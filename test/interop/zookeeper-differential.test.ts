@@ -9,6 +9,7 @@ import * as records from "../../src/zookeeper/protocol/records.ts";
 import { apacheKafkaClassPath } from "../support/apache-kafka.ts";
 import { comparableAnswer, fourLetterWord, hasDebianZooKeeper, startApacheZooKeeper } from "../support/apache-zookeeper.ts";
 import { eventually } from "../support/processes.ts";
+import { ZooKeeperEnsemble } from "../support/zookeeper-ensemble.ts";
 import { startOurZooKeeper } from "../support/zookeeper-member.ts";
 import { Wire } from "../support/zookeeper-wire.ts";
 
@@ -272,6 +273,25 @@ function maskTimes(bytes: Buffer): string {
   return text;
 }
 
+/** The same with an ensemble of ours and one of Apache's, at a member of this role. */
+async function compareRole(role: "leader" | "follower" | "observer"): Promise<void> {
+  const transcripts = await Promise.all(
+    (["apache-3.5.9", "odradek"] as const).map(async (kind) => {
+      const ensemble = await ZooKeeperEnsemble.plan([kind, kind, kind, kind]);
+      try {
+        await ensemble.start(2, 3);
+        await ensemble.start();
+        const modes = await Promise.all(ensemble.members.map((member) => member.mode()));
+        return await play(ensemble.members[modes.indexOf(role)]?.port ?? 0, SCENES);
+      } finally {
+        await ensemble.close();
+      }
+    }),
+  );
+  const [expected, actual] = transcripts;
+  expect(actual).toEqual(expected);
+}
+
 async function compare(apache: { readonly classPath?: string }, scenes: Readonly<Record<string, readonly Ask[]>>): Promise<void> {
   const [theirs, ours] = [await startApacheZooKeeper(apache), await startOurZooKeeper()];
   try {
@@ -312,5 +332,6 @@ describe("our member answers byte for byte", () => {
       await ours.stop();
     }
   });
+  test.runIf(classPath359 !== undefined).each(["leader", "follower", "observer"] as const)("as Apache ZooKeeper 3.5.9 in an ensemble, there as a %s", { timeout: 120_000 }, (role) => compareRole(role));
   test.runIf(hasDebianZooKeeper)("as Apache ZooKeeper 3.8.0, what newer clients ask", { timeout: 120_000 }, () => compare({}, { ...SCENES, ...NEWER_SCENES }));
 });

@@ -70,15 +70,17 @@ export function fourLetterWord(port: number, word: string): Promise<string> {
 /** The same everywhere, where other lines' numbers are a matter of the moment or the machine. */
 const EXACT = /^(zk_)?(znode_count|watch_count|Node count|tickTime|m\w*Session|m\w*Cnxns|initLimit|syncLimit|electionAlg|peerType|server\.|version=|followers|synced_followers|pending_syncs)/;
 
-/** The answer's lines without what differs between two servers that say the same. */
+/** The answer's lines, those of connections first, without what differs between two servers that say the same. */
 export function comparableAnswer(answer: string): string[] {
   const text = answer.replaceAll(/-odradek-[^,]*|-[0-9a-f]{40}/g, "-<build>").replaceAll(/at \w{3} \w{3} [^:]*:[^:]*:\d\d \w+ \d+/g, "at <date>");
   const lines = text
     .split("\n")
     .filter((line) => !line.includes("file_descriptor"))
     .map((line) => (EXACT.test(line) ? line : line.replaceAll(/0x[0-9a-f]+|\d+/g, "#").replace(/=\/.*\/version/, "=<directory>/version")));
-  // How many buckets of sessions stand empty is a matter of the moment.
-  return lines.filter((line, index) => !(line.includes("expire at <date>") && lines[index + 1]?.includes("expire at <date>") === true));
+  // How many buckets of sessions stand empty is a matter of the moment, and connections stand in no order.
+  const settled = lines.filter((line, index) => !(line.includes("expire at <date>") && lines[index + 1]?.includes("expire at <date>") === true));
+  const isConnection = (line: string): boolean => line.startsWith(" /");
+  return [...settled.filter(isConnection).toSorted(), ...settled.filter((line) => !isConnection(line))];
 }
 
 /** One of the classes that print files: what it printed. */
