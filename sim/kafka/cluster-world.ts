@@ -108,28 +108,30 @@ export class ClusterWorld {
       return;
     }
     const { host } = node;
-    const state = { life, startsAgain: false };
-    this.#stopping.set(node, state);
+    this.#stopping.set(node, { life, startsAgain: false });
+    this.#stop(node, broker).catch((error: unknown) => host.fail(toError(error)));
+  }
+
+  /** Goes no further where the process ends meanwhile. */
+  async #stop(node: SimNode, broker: Broker): Promise<void> {
+    const life = node.lives;
+    const isOver = (): boolean => !node.up || node.lives !== life;
     const limit = this.world.after(STOP_MS_MAX, () => {
-      if (node.up && node.lives === life) throw new Violation("a stop ends", `${node.name} still stops after ${STOP_MS_MAX} ms`);
+      if (!isOver()) throw new Violation("a stop ends", `${node.name} still stops after ${STOP_MS_MAX} ms`);
     });
-    broker.stop().then(
-      () => {
-        limit.cancel();
-        if (!node.up || node.lives !== life) return;
-        const { files, connections, listeners } = node.resources;
-        if (files.length + connections + listeners > 0) {
-          throw new Violation("a stop leaves nothing open", `${node.name} has ${files.join(", ")}, ${connections} connections and ${listeners} listeners`);
-        }
-        // In a turn of the world's own: the node must not end in its own midst.
-        this.world.after(0, () => {
-          if (node.up && node.lives === life) node.kill();
-          this.#stopping.delete(node);
-          if (state.startsAgain) this.restart(node);
-        });
-      },
-      (error: unknown) => host.fail(toError(error)),
-    ).catch((error: unknown) => host.fail(toError(error)));
+    await broker.stop();
+    limit.cancel();
+    if (isOver()) return;
+    const { files, connections, listeners } = node.resources;
+    if (files.length + connections + listeners > 0) {
+      throw new Violation("a stop leaves nothing open", `${node.name} has ${files.join(", ")}, ${connections} connections and ${listeners} listeners`);
+    }
+    // In a turn of the world's own: the node must not end in its own midst.
+    this.world.after(0, () => {
+      if (isOver()) return;
+      node.kill();
+      if (this.#stopping.get(node)?.startsAgain === true) this.restart(node);
+    });
   }
 
   get stopping(): boolean {

@@ -18,7 +18,7 @@ export interface ConvergenceOptions {
   readonly client: ClusterClient;
   /** Those that stay; of any other nothing is to be left. */
   readonly topics: readonly string[];
-  mayBeUnclean(topic: string): boolean;
+  readonly mayBeUnclean: (topic: string) => boolean;
 }
 
 /** How a cluster in which nothing is wrong any more comes together, and what it looks like then. */

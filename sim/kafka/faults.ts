@@ -69,8 +69,8 @@ export function drawPlan(draws: Prng, { kinds, fromMs, untilMs, pauseMsMax }: Pl
 export interface Scene {
   readonly cluster: ClusterWorld;
   /** As clients know them. */
-  controller(): number | undefined;
-  leader(): number | undefined;
+  readonly controller: () => number | undefined;
+  readonly leader: () => number | undefined;
 }
 
 /** Puts every fault of the plan on the world's calendar. Returns how many came to pass, by kind, once they have. */

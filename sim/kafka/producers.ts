@@ -171,14 +171,14 @@ export class IdempotentProducer extends PartitionProducer {
     const { draws } = this.client;
     const { window, pauseMsMax } = this.options;
     const flying = new Set<Promise<void>>();
-    let sound = true;
-    while (sound && !this.over) {
+    const flight = { isSound: true };
+    const send = async (batch: Batch): Promise<void> => {
+      if (!(await this.#send(leader, batch))) flight.isSound = false;
+    };
+    while (flight.isSound && !this.over) {
       const batch = this.makeBatch();
       this.#pending.push(batch);
-      const sent = this.#send(leader, batch).then((acknowledged) => {
-        flying.delete(sent);
-        sound &&= acknowledged;
-      });
+      const sent = send(batch).finally(() => flying.delete(sent));
       flying.add(sent);
       // A leader without a trace of this producer takes any sequence number for the first.
       if (flying.size >= (this.#isKnown ? window : 1)) await Promise.race(flying);

@@ -1,4 +1,5 @@
 import { errorCode } from "../../src/lib/error.ts";
+import { toBrokerId } from "../../src/kafka/protocol/ids.ts";
 import { ErrorCode } from "../../src/kafka/protocol/error-codes.ts";
 import { createTopics } from "../../src/kafka/protocol/messages/create-topics.ts";
 import { deleteTopics } from "../../src/kafka/protocol/messages/delete-topics.ts";
@@ -12,6 +13,8 @@ export interface TopicToMake {
   readonly name: string;
   readonly partitions: number;
   readonly replicas: number;
+  /** By partition, the preferred leader first; without it the controller chooses. */
+  readonly assignments?: readonly (readonly number[])[] | undefined;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -24,7 +27,8 @@ const TRANSIENT = new Set<number>([ErrorCode.NOT_CONTROLLER, ErrorCode.REQUEST_T
 /** Asks whoever is the controller, until the topic is there. */
 export async function makeTopic(client: ClusterClient, topic: TopicToMake, isOver: () => boolean = () => false): Promise<boolean> {
   const configs = Object.entries(topic.settings ?? {}).map(([name, value]) => ({ name, value }));
-  const asked = { name: topic.name, numPartitions: topic.partitions, replicationFactor: topic.replicas, assignments: [], configs };
+  const assignments = topic.assignments?.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds: brokerIds.map(toBrokerId) }));
+  const asked = { name: topic.name, numPartitions: assignments ? -1 : topic.partitions, replicationFactor: assignments ? -1 : topic.replicas, assignments: assignments ?? [], configs };
   return untilDone(client, isOver, async (controller) => {
     const answer = await client.send(controller, createTopics, 4, { topics: [asked], timeoutMs: ADMIN_TIMEOUT_MS });
     const code = answer.topics[0]?.errorCode ?? -1;

@@ -27,7 +27,7 @@ const STATE = /^\/brokers\/topics\/([^/]+)\/partitions\/(\d+)\/state$/;
 const TOPIC = /^\/brokers\/topics\/([^/]+)$/;
 
 /** Reads every change of leadership there ever was, and holds each against the one before. */
-export function readZnodes(transactions: readonly Transaction[], options: { readonly chroot: string; mayBeUnclean(topic: string): boolean }): ZnodeHistory {
+export function readZnodes(transactions: readonly Transaction[], options: { readonly chroot: string; readonly mayBeUnclean: (topic: string) => boolean }): ZnodeHistory {
   const reading = new Reading(options.mayBeUnclean);
   for (const { header, body } of transactions) {
     for (const single of body.type === OpCode.multi ? body.record.txns : [body]) {

@@ -1,0 +1,246 @@
+import { expect, test } from "vitest";
+import { must } from "../src/lib/assert.ts";
+import { ErrorCode } from "../src/kafka/protocol/error-codes.ts";
+import { IdempotentProducer } from "./kafka/producers.ts";
+import { Scenario } from "./kafka/scenario.ts";
+import { removeTopic } from "./kafka/topic-churn.ts";
+
+const { NONE, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_LEADER_OR_FOLLOWER } = ErrorCode;
+const UNCLEAN = { "unclean.leader.election.enable": "true" };
+const SAFE = { "min.insync.replicas": "2" };
+
+test("a leader that is cut off acknowledges nothing to all; what it alone has is dropped when it is back", async () => {
+  await Scenario.play({ topics: ["t"] }, async (s) => {
+    await s.topic("t", { settings: SAFE });
+    expect(await s.write(1, "t", ["both1", "both2"])).toBe(NONE);
+    s.cutOff(1);
+    expect(await s.write(1, "t", ["lost1"])).not.toBe(NONE);
+    expect(await s.write(1, "t", ["lost2"], { acks: 1 })).toBe(NONE);
+    await s.until("another leads", () => s.leader("t") !== 1);
+    const next = must(s.leader("t"), "leader");
+    expect(await s.write(next, "t", ["new1", "new2"])).toBe(NONE);
+    expect(await s.write(1, "t", ["lost3"])).not.toBe(NONE);
+    expect(s.replica(1, "t")?.isLeader).toBe(true);
+    s.world.net.heal();
+    await s.until("the old leader follows", () => s.replica(1, "t")?.isLeader === false);
+    expect(await s.write(1, "t", ["refused"])).toBe(NOT_LEADER_OR_FOLLOWER);
+    expect((await s.finish()).get("t-0")).toEqual(["both1", "both2", "new1", "new2"]);
+    expect(s.heard("truncated", 1)).not.toEqual([]);
+  });
+});
+
+test("a leader that was paused beyond its session acknowledges nothing once it goes on", async () => {
+  await Scenario.play({ topics: ["t"] }, async (s) => {
+    await s.topic("t", { settings: SAFE });
+    expect(await s.write(1, "t", ["both"])).toBe(NONE);
+    s.cluster.node(1).pause();
+    const late = s.writing(1, "t", ["late"], { timeoutMs: 30_000 });
+    await s.until("another leads", () => s.leader("t") !== 1);
+    expect(await s.write(must(s.leader("t"), "leader"), "t", ["new"])).toBe(NONE);
+    s.cluster.node(1).resume();
+    expect(await s.world.settle(late)).not.toBe(NONE);
+    await s.until("it follows", () => s.replica(1, "t")?.isLeader === false);
+    expect((await s.finish()).get("t-0")).toEqual(["both", "new"]);
+  });
+});
+
+test("logs that went apart in several epochs are cut where they were equal last, after more than one question", async () => {
+  await Scenario.play({ topics: ["t"], unclean: ["t"], settings: ["replica.lag.time.max.ms=60000"] }, async (s) => {
+    const { net } = s.world;
+    await s.topic("t", { settings: UNCLEAN });
+    expect(await s.write(1, "t", ["all"])).toBe(NONE);
+    // Epochs 1 and on belong to broker 2, whom broker 3 does not hear.
+    net.partition([s.cluster.node(2)], [s.cluster.node(3)]);
+    s.kill(1);
+    await s.until("broker 2 leads", () => s.leader("t") === 2);
+    expect(await s.write(2, "t", ["second"], { acks: 1 })).toBe(NONE);
+    s.kill(2);
+    await s.until("broker 3 leads", () => s.leader("t") === 3);
+    expect(await s.write(3, "t", ["third"], { acks: 1 })).toBe(NONE);
+    s.kill(3);
+    await s.run(6000);
+    s.start(3);
+    await s.until("broker 3 leads again", () => s.leader("t") === 3);
+    expect(await s.write(3, "t", ["third again"], { acks: 1 })).toBe(NONE);
+    s.kill(3);
+    await s.run(6000);
+    net.heal();
+    s.start(2);
+    await s.until("broker 2 leads uncleanly", () => s.leader("t") === 2);
+    expect(await s.write(2, "t", ["second again"], { acks: 1 })).toBe(NONE);
+    s.start(3);
+    s.start(1);
+    expect((await s.finish()).get("t-0")).toEqual(["all", "second", "second again"]);
+    expect(s.heard("asks for an older leader epoch", 3)).not.toEqual([]);
+  });
+});
+
+test("after an unclean election the old leader's longer log is cut, and all are equal again", async () => {
+  await Scenario.play({ topics: ["t"], unclean: ["t"] }, async (s) => {
+    await s.topic("t", { settings: UNCLEAN });
+    expect(await s.write(1, "t", ["all"])).toBe(NONE);
+    s.kill(2);
+    s.kill(3);
+    await s.until("broker 1 is in sync alone", () => s.isr("t").join() === "1");
+    expect(await s.write(1, "t", ["a", "b", "c"])).toBe(NONE);
+    s.kill(1);
+    await s.run(6000);
+    s.start(2);
+    await s.until("broker 2 leads", () => s.leader("t") === 2);
+    expect(await s.write(2, "t", ["other"])).toBe(NONE);
+    s.start(1);
+    s.start(3);
+    expect((await s.finish()).get("t-0")).toEqual(["all", "other"]);
+  });
+});
+
+test("without unclean elections nobody leads until the last in-sync replica is back, and nothing is lost", async () => {
+  await Scenario.play({ topics: ["t"] }, async (s) => {
+    await s.topic("t");
+    s.kill(2);
+    s.kill(3);
+    await s.until("broker 1 is in sync alone", () => s.isr("t").join() === "1");
+    expect(await s.write(1, "t", ["a", "b"])).toBe(NONE);
+    s.kill(1);
+    await s.run(6000);
+    s.start(2);
+    s.start(3);
+    await s.run(10_000);
+    expect(s.leader("t")).toBeUndefined();
+    s.start(1);
+    await s.until("broker 1 leads", () => s.leader("t") === 1);
+    expect((await s.finish()).get("t-0")).toEqual(["a", "b"]);
+  });
+});
+
+test("a follower that was away while the leader's log start passed its end starts over there", async () => {
+  await Scenario.play({ topics: ["t"], settings: ["log.retention.check.interval.ms=500"] }, async (s) => {
+    await s.topic("t", { settings: { "retention.bytes": "3000", "segment.bytes": "1024" } });
+    expect(await s.write(1, "t", ["first"])).toBe(NONE);
+    s.kill(3);
+    const filling = (index: number): string => `v${index}.`.padEnd(200, "x");
+    expect(await s.write(1, "t", Array.from({ length: 60 }, (_, index) => filling(index)))).toBe(NONE);
+    await s.until("old segments are gone", () => (s.replica(1, "t")?.log.startOffset ?? 0) > 10);
+    s.start(3);
+    await s.until("all are in sync", () => s.isr("t").join() === "1,2,3");
+    expect(s.heard("fetch offset out of range", 3)).not.toEqual([]);
+    await s.finish();
+  });
+});
+
+test("an ISR change whose answer is lost with its controller is asked again of the next one", async () => {
+  await Scenario.play({ topics: ["t"], members: 3 }, async (s) => {
+    const controller = await s.controller();
+    const [leader, follower] = s.others(controller);
+    await s.topic("t", { assignments: [[leader, follower, controller]] });
+    s.world.net.clog(s.cluster.node(controller), s.cluster.node(leader), 60_000);
+    s.world.net.partition([s.cluster.node(follower)], [s.cluster.node(leader)]);
+    await s.until("the controller has written the ISR", () => s.heard("ISRs altered", controller).length > 0);
+    s.kill(controller);
+    await s.until("the next controller", () => s.heard("ready as the controller").length > 1);
+    await s.until("the leader has its answer", () => s.isr("t").join() === String(leader));
+    expect(await s.write(leader, "t", ["alone"])).toBe(NONE);
+    expect((await s.finish()).get("t-0")).toEqual(["alone"]);
+  });
+});
+
+test("an ISR goes down to one and comes back; with fewer than min.insync.replicas only acks=all is refused", async () => {
+  await Scenario.play({ topics: ["t"] }, async (s) => {
+    await s.topic("t", { settings: SAFE });
+    s.cluster.node(2).pause();
+    const waiting = s.writing(1, "t", ["two of three"], { timeoutMs: 10_000 });
+    await s.until("broker 2 is out", () => s.isr("t").join() === "1,3");
+    expect(await s.world.settle(waiting)).toBe(NONE);
+    s.cluster.node(3).pause();
+    const after = s.writing(1, "t", ["one of three"], { timeoutMs: 10_000 });
+    await s.until("broker 1 is left alone", () => s.isr("t").join() === "1");
+    expect(await s.world.settle(after)).toBe(NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    expect(await s.write(1, "t", ["refused"])).toBe(NOT_ENOUGH_REPLICAS);
+    expect(await s.write(1, "t", ["to the leader"], { acks: 1 })).toBe(NONE);
+    s.cluster.node(2).resume();
+    s.cluster.node(3).resume();
+    await s.until("all are in sync", () => s.isr("t").join() === "1,2,3");
+    expect(await s.write(1, "t", ["to all"])).toBe(NONE);
+    expect((await s.finish()).get("t-0")).toEqual(["two", "one", "to", "to"]);
+  });
+});
+
+test("brokers that are stopped and started one after the other never fail a produce but by NOT_LEADER_OR_FOLLOWER", async () => {
+  await Scenario.play({ topics: ["t"], members: 3 }, async (s) => {
+    await s.topic("t", { partitions: 6, settings: SAFE });
+    const producers = Array.from({ length: 6 }, (_, partition) => new IdempotentProducer(s.newClient(), { name: `p${partition}`, topic: "t", partition, window: 3, pauseMsMax: 60, largeBytes: 0 }));
+    for (const producer of producers) producer.start();
+    for (const broker of s.cluster.brokerIds) {
+      await s.run(1000);
+      await s.stop(broker);
+      await s.run(500);
+      s.start(broker);
+      await s.until("all are in sync", () => producers.every((_, partition) => s.isr("t", partition).length === 3));
+    }
+    for (const producer of producers) {
+      await s.world.settle(producer.rest());
+      expect(producer.created).toBeGreaterThan(100);
+      expect([...producer.answers.keys()].filter((code) => code !== NONE && code !== NOT_LEADER_OR_FOLLOWER)).toEqual([]);
+    }
+    expect(s.heard("controlled shutdown succeeded").length).toBe(3);
+    const logs = await s.finish();
+    for (const [partition, { created }] of producers.entries()) expect(logs.get(`t-${partition}`)).toEqual(Array.from({ length: created }, (_, index) => `p${partition}:${index}`));
+  });
+});
+
+for (const part of ["leader", "follower", "controller"] as const) {
+  test(`a ${part} that is killed and back within 100 ms loses nothing, and all are in sync again soon`, async () => {
+    await Scenario.play({ topics: ["t"] }, async (s) => {
+      const controller = await s.controller();
+      const [first, second] = s.others(controller);
+      await s.topic("t", { assignments: [part === "controller" ? [first, controller, second] : [first, second, controller]], settings: SAFE });
+      const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 20, largeBytes: 0 });
+      producer.start();
+      const struck = { leader: first, follower: second, controller }[part];
+      for (const ms of [1, 30, 99]) {
+        await s.run(700);
+        s.kill(struck);
+        await s.run(ms);
+        s.start(struck);
+        const before = producer.acknowledged.size;
+        await s.until("records are acknowledged again", () => producer.acknowledged.size > before + 20);
+        await s.until("all are in sync", () => s.isr("t").length === 3);
+      }
+      await s.world.settle(producer.rest());
+      expect((await s.finish()).get("t-0")).toEqual(Array.from({ length: producer.created }, (_, index) => `p:${index}`));
+    });
+  });
+}
+
+test("a broker that lost its power and its session comes back to what the two others have kept", async () => {
+  await Scenario.play({ topics: ["t"], settings: ["log.segment.bytes=4096"] }, async (s) => {
+    await s.topic("t", { settings: SAFE });
+    const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 10, largeBytes: 0 });
+    producer.start();
+    for (const broker of [1, 2, 1]) {
+      await s.run(1500);
+      s.cluster.node(broker).powerLoss();
+      await s.until("two are in sync", () => s.isr("t").length === 2 && !s.isr("t").includes(broker));
+      await s.run(4500);
+      s.start(broker);
+      await s.until("all are in sync", () => s.isr("t").length === 3);
+    }
+    await s.world.settle(producer.rest());
+    expect((await s.finish()).get("t-0")).toEqual(Array.from({ length: producer.created }, (_, index) => `p:${index}`));
+  });
+});
+
+test("a topic of 300 partitions on every broker is made within 30 s, and gone within 30 s", async () => {
+  await Scenario.play({ topics: [] }, async (s) => {
+    for (const { disk } of s.cluster.brokers) disk.options.syncMs = [1, 10];
+    const begunMs = s.world.nowMs;
+    await s.topic("large", { partitions: 300 });
+    await s.until("all are in sync", () => Array.from({ length: 300 }, (_, partition) => s.isr("large", partition).length).every((count) => count === 3));
+    expect(s.world.nowMs - begunMs).toBeLessThan(30_000);
+    const madeMs = s.world.nowMs;
+    await s.world.settle(removeTopic(s.client, "large"));
+    await s.until("no replica is left", () => s.convergence.running.every(({ partitions }) => [...partitions].length === 0));
+    expect(s.world.nowMs - madeMs).toBeLessThan(30_000);
+    expect([...(await s.finish()).keys()]).toEqual([]);
+  });
+});
