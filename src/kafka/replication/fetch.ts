@@ -1,14 +1,21 @@
 import type { Timers } from "../../host/clock.ts";
+import type { EpochEnd } from "../log/leader-epochs.ts";
 import type { AbortedTxn } from "../log/txn-index.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import type { Partition, ReadBound } from "./partition.ts";
 
-export interface FetchTarget {
-  /** Or why this broker can't be asked for it. */
-  readonly partition: Partition | ErrorCode;
+/** What is asked of one partition. */
+export interface FetchAsked {
   readonly fetchOffset: number;
   readonly currentLeaderEpoch: number;
+  /** Of the reader's last record; -1: it does not say, and hears nothing of a divergence. */
+  readonly lastFetchedEpoch: number;
   readonly maxBytes: number;
+}
+
+export interface FetchTarget extends FetchAsked {
+  /** Or why this broker can't be asked for it. */
+  readonly partition: Partition | ErrorCode;
 }
 
 export interface FetchOptions {
@@ -21,6 +28,11 @@ export interface FetchOptions {
   readonly hardLimit: boolean;
 }
 
+export interface ReadOptions extends Pick<FetchOptions, "bound" | "leaderOnly" | "hardLimit"> {
+  /** The first batch comes whole, however large it is. */
+  readonly minOneMessage: boolean;
+}
+
 /** The outcome for one partition; offsets are -1 where there is an error. */
 export interface Fetched {
   readonly error: ErrorCode;
@@ -31,60 +43,65 @@ export interface Fetched {
   readonly bytes: number;
   /** Only where `bound` is the last stable offset. */
   readonly abortedTransactions: readonly AbortedTxn[] | null;
+  /** The reader holds what this log does not: where to truncate; nothing is read then. */
+  readonly diverging: EpochEnd | undefined;
 }
 
 export function failedFetch(error: ErrorCode): Fetched {
-  return { error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, chunks: [], bytes: 0, abortedTransactions: null };
+  return { error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, chunks: [], bytes: 0, abortedTransactions: null, diverging: undefined };
 }
 
 /**
- * Reads from the partitions in their order; where that gives fewer than `minBytes` and no error, waits for more, at
- * most `maxWaitMs`, and reads once more. Source: ReplicaManager.fetchMessages, DelayedFetch.
+ * Reads from the partitions in their order; where that gives fewer than `minBytes`, no error and no divergence, waits
+ * for more, at most `maxWaitMs`, and reads once more. Source: ReplicaManager.fetchMessages, DelayedFetch.
  */
 export async function fetchFrom(targets: readonly FetchTarget[], options: FetchOptions, timers: Timers): Promise<readonly Fetched[]> {
   const minBytes = Math.min(options.minBytes, options.maxBytes);
   const first = await readAll(targets, options);
   const bytes = first.reduce((sum, fetched) => sum + fetched.bytes, 0);
-  const atOnce = options.maxWaitMs <= 0 || targets.length === 0 || bytes >= minBytes || first.some((fetched) => fetched.error !== ErrorCode.NONE);
-  if (atOnce) return first;
+  if (options.maxWaitMs <= 0 || targets.length === 0 || bytes >= minBytes || first.some(isUrgent)) return first;
   await untilWorthReading(targets, { ...options, minBytes }, timers);
   return readAll(targets, options);
 }
 
+/** Told at once, however little else there is to tell. */
+export function isUrgent(fetched: Fetched): boolean {
+  return fetched.error !== ErrorCode.NONE || fetched.diverging !== undefined;
+}
+
 async function readAll(targets: readonly FetchTarget[], options: FetchOptions): Promise<Fetched[]> {
   let room = options.maxBytes;
-  let wholeFirstBatch = !options.hardLimit;
+  let minOneMessage = !options.hardLimit;
   const results: Fetched[] = [];
   for (const target of targets) {
-    const fetched = await readOne(target, options, Math.min(target.maxBytes, room), wholeFirstBatch);
-    if (fetched.bytes > 0) wholeFirstBatch = false;
+    const fetched = await readPartition(target.partition, { ...target, maxBytes: Math.min(target.maxBytes, room) }, { ...options, minOneMessage });
+    if (fetched.bytes > 0) minOneMessage = false;
     room = Math.max(0, room - fetched.bytes);
     results.push(fetched);
   }
   return results;
 }
 
-async function readOne(target: FetchTarget, options: FetchOptions, maxBytes: number, minOneMessage: boolean): Promise<Fetched> {
-  const { partition, fetchOffset } = target;
+/** Reads at most `maxBytes` of one partition, but for a first batch that may be larger. Source: Partition.readRecords. */
+export async function readPartition(partition: Partition | ErrorCode, asked: FetchAsked, options: ReadOptions): Promise<Fetched> {
   if (typeof partition === "number") return failedFetch(partition);
-  const error = partition.check({ currentLeaderEpoch: target.currentLeaderEpoch, leaderOnly: options.leaderOnly });
+  const { fetchOffset, currentLeaderEpoch, maxBytes } = asked;
+  const error = partition.check({ currentLeaderEpoch, leaderOnly: options.leaderOnly });
   if (error !== ErrorCode.NONE) return failedFetch(error);
   const { log } = partition;
-  const { highWatermark, lastStableOffset, startOffset } = log;
-  const limits = { offset: fetchOffset, maxBytes, maxOffset: partition.boundOf(options.bound), minOneMessage };
+  const diverging = partition.divergence(asked.lastFetchedEpoch, fetchOffset);
+  if (diverging === "unknown") return failedFetch(ErrorCode.OFFSET_OUT_OF_RANGE);
+  // As it was before the read: what comes meanwhile must wake whoever waits.
+  const { highWatermark, lastStableOffset, startOffset: logStartOffset } = log;
+  const nothing: Fetched = { error, highWatermark, lastStableOffset, logStartOffset, chunks: [], bytes: 0, abortedTransactions: options.bound === "lastStableOffset" ? [] : null, diverging };
+  if (diverging !== undefined) return nothing;
+  const limits = { offset: fetchOffset, maxBytes, maxOffset: partition.boundOf(options.bound), minOneMessage: options.minOneMessage };
   const read = log.readTail(limits) ?? (await log.read(limits));
   if (read.kind === "refused") return failedFetch(read.error);
+  const abortedTransactions = options.bound === "lastStableOffset" ? log.abortedTransactions(fetchOffset, Math.max(fetchOffset, read.nextOffset)) : null;
   // A batch that did not fit is of no use to a client that may expect whole ones.
-  const useless = !options.hardLimit && read.nextOffset === fetchOffset;
-  return {
-    error: ErrorCode.NONE,
-    highWatermark,
-    lastStableOffset,
-    logStartOffset: startOffset,
-    chunks: useless ? [] : read.chunks,
-    bytes: useless ? 0 : read.bytes,
-    abortedTransactions: options.bound === "lastStableOffset" ? log.abortedTransactions(fetchOffset, Math.max(fetchOffset, read.nextOffset)) : null,
-  };
+  if (!options.hardLimit && read.nextOffset === fetchOffset) return { ...nothing, abortedTransactions };
+  return { ...nothing, chunks: read.chunks, bytes: read.bytes, abortedTransactions };
 }
 
 /** Resolves when a read would give `minBytes`, or an error, or when the time is over. */
@@ -116,13 +133,22 @@ function untilWorthReading(targets: readonly FetchTarget[], options: FetchOption
 
 function isWorthReading(targets: readonly FetchTarget[], options: FetchOptions): boolean {
   let bytes = 0;
-  for (const { partition, fetchOffset, currentLeaderEpoch } of targets) {
-    if (typeof partition === "number" || partition.check({ currentLeaderEpoch, leaderOnly: options.leaderOnly }) !== ErrorCode.NONE) return true;
-    const { log } = partition;
-    if (fetchOffset < log.startOffset || fetchOffset > log.endOffset) return true;
-    const bound = partition.boundOf(options.bound);
-    if (bound > fetchOffset) bytes += log.availableBytes(fetchOffset, bound);
+  for (const target of targets) {
+    bytes += availableTo(target.partition, target, options);
     if (bytes >= options.minBytes) return true;
   }
   return false;
+}
+
+/** Bytes that a read would give; Infinity where it should not wait: it would give an error, a divergence or more than is counted. */
+export function availableTo(partition: Partition | ErrorCode, asked: FetchAsked, { bound, leaderOnly }: Pick<FetchOptions, "bound" | "leaderOnly">): number {
+  if (typeof partition === "number") return Infinity;
+  const { fetchOffset, currentLeaderEpoch, lastFetchedEpoch, maxBytes } = asked;
+  if (partition.check({ currentLeaderEpoch, leaderOnly }) !== ErrorCode.NONE || partition.divergence(lastFetchedEpoch, fetchOffset) !== undefined) return Infinity;
+  const { log } = partition;
+  if (fetchOffset < log.startOffset || fetchOffset > log.endOffset) return Infinity;
+  const until = partition.boundOf(bound);
+  if (until <= fetchOffset) return 0;
+  const bytes = log.availableBytes(fetchOffset, until);
+  return bytes === Infinity ? Infinity : Math.min(bytes, maxBytes);
 }

@@ -72,7 +72,7 @@ function afterWrite(partition: Partition, appended: LeaderAppended, error: Error
     logStartOffset: appended.logStartOffset,
   };
   if (options.acks !== -1) return done;
-  const replicated = (): Produced => (partition.inSyncCount >= inSyncMin(partition) ? done : failedProduce(ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, null, appended.logStartOffset));
+  const replicated = (): Produced => (partition.countedCount >= inSyncMin(partition) ? done : failedProduce(ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, null, appended.logStartOffset));
   if (partition.isLeader && partition.log.highWatermark >= appended.requiredOffset) return replicated();
   return new Promise((resolve) => {
     const timer = timers.after(options.timeoutMs, () => {
