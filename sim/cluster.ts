@@ -10,11 +10,12 @@ import { Convergence } from "./kafka/convergence.ts";
 import { draw, FAULTS_FROM_MS, type Draw } from "./kafka/draw.ts";
 import { healAll, planEndMs, schedulePlan, type Fault, type FaultKind } from "./kafka/faults.ts";
 import { Invariants } from "./kafka/invariants.ts";
-import { countLine, type Mark } from "./kafka/marks.ts";
+import { Marks } from "./kafka/marks.ts";
 import { IdempotentProducer, PlainProducer, type ProducerOptions } from "./kafka/producers.ts";
 import { PartitionReader } from "./kafka/reader.ts";
 import { makeTopic, removeTopic, TopicChurn, type TopicToMake } from "./kafka/topic-churn.ts";
 import type { ZnodeHistory } from "./kafka/znode-history.ts";
+import { Violation } from "./zookeeper/violation.ts";
 
 /**
  * Three brokers on ZooKeeper, whole, on the simulated host, with clients that write, read, make topics and delete them.
@@ -37,7 +38,10 @@ export interface Outcome {
   readonly znodes: Omit<ZnodeHistory, "topics" | "states" | "unclean">;
   /** Answers to producers by error code. */
   readonly answers: Readonly<Record<string, number>>;
-  readonly marks: Readonly<Partial<Record<Mark, number>>>;
+  /** How often brokers logged what only rare branches log. */
+  readonly marks: Readonly<Record<string, number>>;
+  /** How often a follower was seen with appended bytes that were not written yet. */
+  readonly asynchronousAppends: number;
 }
 
 export interface RunOptions {
@@ -68,7 +72,7 @@ class Run {
   readonly #readers: PartitionReader[] = [];
   readonly #invariants: Invariants;
   readonly #convergence: Convergence;
-  readonly #marks: Partial<Record<Mark, number>> = {};
+  readonly #marks = new Marks();
   readonly #churn: TopicChurn;
   readonly #judgeClient: ClusterClient;
   #clients = 0;
@@ -79,7 +83,10 @@ class Run {
     this.#plan = drawn.plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
     this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: () => false });
     this.#cluster = new ClusterWorld(this.#world, drawn.shape);
-    this.#cluster.onLine = (line) => countLine(line, this.#marks);
+    this.#cluster.onLine = (line) => {
+      this.#marks.hear(line);
+      if (line.message === "truncates below the high watermark" && !(drawn.unclean && String(line.fields["partition"]).startsWith(LOOSE))) throw new Violation("what is committed stays", `broker ${line.broker} truncates ${JSON.stringify(line.fields)}`);
+    };
     this.#judge = this.#world.addNode("judge");
     this.#judgeClient = this.#client(this.#judge);
     const loose = { "min.insync.replicas": "1", "unclean.leader.election.enable": String(drawn.unclean), ...(drawn.retained && { "retention.bytes": "12000", "segment.bytes": "4096" }) };
@@ -126,7 +133,8 @@ class Run {
       comparisons: this.#invariants.comparisons,
       znodes: { elections, uncleanElections, shrinks, expansions, controllers, topicsMade },
       answers,
-      marks: this.#marks,
+      marks: this.#marks.seen,
+      asynchronousAppends: this.#invariants.asynchronousAppends,
     };
   }
 

@@ -18,6 +18,8 @@ interface Replica {
 export class Invariants {
   /** How often anything was compared. */
   comparisons = 0;
+  /** How often a follower had bytes that were not written yet. */
+  asynchronousAppends = 0;
   /** Who led, by partition and epoch, and the high watermark then. */
   readonly #leaders = new Map<string, { readonly broker: number; readonly life: number; highWatermark: number; readonly partition: Partition }>();
   readonly #lasting: (topic: string) => boolean;
@@ -74,7 +76,9 @@ export class Invariants {
   #checkFollowers(name: string, leader: Replica, replicas: readonly Replica[]): void {
     const { leaderEpoch, inSync, log } = leader.partition;
     for (const { broker, partition } of replicas) {
-      if (broker === leader.broker || partition.leaderEpoch !== leaderEpoch || !inSync.includes(broker.id)) continue;
+      if (broker === leader.broker || partition.leaderEpoch !== leaderEpoch) continue;
+      if (partition.log.writtenOffset < partition.log.endOffset) this.asynchronousAppends += 1;
+      if (!inSync.includes(broker.id)) continue;
       this.comparisons += 1;
       if (partition.log.writtenOffset < log.highWatermark) {
         throw new Violation("what is committed is on all in sync", `broker ${leader.broker.id} has the high watermark ${log.highWatermark} of ${name} in epoch ${leaderEpoch} and the ISR ${inSync.join()}, and broker ${broker.id} has ${partition.log.writtenOffset}`);
