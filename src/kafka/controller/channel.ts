@@ -6,6 +6,7 @@ import { leaderAndIsr } from "../protocol/messages/leader-and-isr.ts";
 import { stopReplica } from "../protocol/messages/stop-replica.ts";
 import { updateMetadata } from "../protocol/messages/update-metadata.ts";
 import type { ControlExchange, ControlRequest } from "./effects.ts";
+import { MetadataUpdates, type UpdateMetadataBody } from "./metadata-updates.ts";
 import type { BrokerLink } from "./ports.ts";
 
 const retryMs = 100;
@@ -15,7 +16,9 @@ const versions = { leaderAndIsr: 4, updateMetadata: 6, stopReplica: 3 } as const
 
 /**
  * The controller's requests to one broker, one at a time and in order. A request is repeated until the broker answers
- * or the channel is closed, which happens when the broker leaves the cluster. Source: ControllerChannelManager.scala,
+ * or the channel is closed, which happens when the broker leaves the cluster. Meanwhile UpdateMetadata requests that
+ * follow each other become one, so that a broker that does not answer costs no memory for each change of an ISR;
+ * LeaderAndIsr and StopReplica are kept one by one, for elections and deletions depend on their order. Source: ControllerChannelManager.scala,
  * RequestSendThread.
  */
 export class BrokerChannel {
@@ -23,7 +26,8 @@ export class BrokerChannel {
   readonly #log: Logger;
   readonly #link: BrokerLink;
   readonly #onResponse: (exchange: ControlExchange) => void;
-  readonly #queue: ControlRequest[] = [];
+  /** The first is under way. */
+  readonly #queue: (ControlRequest | MetadataUpdates)[] = [];
   #closed = false;
   #running = false;
   #wake: (() => void) | undefined;
@@ -37,7 +41,7 @@ export class BrokerChannel {
 
   /** True: `run` must be called. */
   push(request: ControlRequest): boolean {
-    this.#queue.push(request);
+    if (request.api !== "updateMetadata" || !this.#merge(request.body)) this.#queue.push(request);
     return !this.#running;
   }
 
@@ -45,7 +49,8 @@ export class BrokerChannel {
   async run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    for (let request = this.#queue[0]; request !== undefined && !this.#closed; request = this.#queue[0]) {
+    for (let first = this.#queue[0]; first !== undefined && !this.#closed; first = this.#queue[0]) {
+      const request: ControlRequest = first instanceof MetadataUpdates ? { api: "updateMetadata", body: first.body() } : first;
       try {
         const exchange = await exchangeOver(this.#link, request);
         if (this.#closed) break;
@@ -65,6 +70,18 @@ export class BrokerChannel {
     this.#queue.length = 0;
     this.#link.close();
     this.#wake?.();
+  }
+
+  #merge(body: UpdateMetadataBody): boolean {
+    const last = this.#queue.length - 1;
+    const previous = this.#queue[last];
+    if (last < 1 || previous === undefined) return false;
+    if (previous instanceof MetadataUpdates) return previous.add(body);
+    if (previous.api !== "updateMetadata") return false;
+    const updates = new MetadataUpdates(previous.body);
+    if (!updates.add(body)) return false;
+    this.#queue[last] = updates;
+    return true;
   }
 
   #pause(): Promise<void> {

@@ -161,7 +161,7 @@ describe("the controller's driver", () => {
     await stage.world.run({ forMs: 200 });
     expect(stage.controller).toMatchObject({ active: true, controllerId: 1, epoch: 1, topics: new Set(["orders"]) });
     expect(stage.links[0]?.calls.map(({ api, version }) => `${api} ${version}`)).toEqual(["UpdateMetadata 6", "LeaderAndIsr 4", "UpdateMetadata 6"]);
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("repeats a request every 100 ms until the broker answers", async () => {
@@ -177,7 +177,7 @@ describe("the controller's driver", () => {
     await stage.world.run({ forMs: 300 });
     expect(link.calls.at(-1)?.api).toBe("UpdateMetadata");
     expect(link.calls.filter(({ api }) => api === "UpdateMetadata")).toHaveLength(2);
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("gives a broker's requests up when the broker leaves", async () => {
@@ -196,7 +196,7 @@ describe("the controller's driver", () => {
     await stage.world.run({ forMs: 1000 });
     expect(link.calls).toHaveLength(sent);
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1 });
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("an event under way when the session ends is given up; in the next session the broker registers and is elected again", async () => {
@@ -215,7 +215,7 @@ describe("the controller's driver", () => {
     expect(stage.told).toEqual([`registered ${again}`]);
     expect(stage.controller).toMatchObject({ active: true, epoch: 2 });
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1, controller_epoch: 2 });
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("a session in which another process has the broker's id is reported", async () => {
@@ -228,7 +228,7 @@ describe("the controller's driver", () => {
     expect(stage.told).toHaveLength(1);
     expect(stage.told[0]).toContain("broker 1 is registered by another process");
     expect(stage.controller.active).toBe(false);
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("leaders go back to their preferred replicas 5 s after the election", async () => {
@@ -242,7 +242,7 @@ describe("the controller's driver", () => {
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1 });
     await stage.world.run({ forMs: 1000 });
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 2, leader_epoch: 4 });
-    await stage.controller.close();
+    await stage.world.settle(stage.controller.close());
   });
 
   test("closes though ZooKeeper does not answer, and leaves nothing running", async () => {

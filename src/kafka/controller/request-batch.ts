@@ -13,7 +13,7 @@ type MetadataPartition = Input<typeof updateMetadataRequest>["topicStates"][numb
 type StopPartition = Input<typeof stopReplicaRequest>["topicStates"][number]["partitionStates"][number];
 
 /** In place of a leader and of a leader epoch: the topic is being deleted. Source: LeaderAndIsr.scala. */
-const duringDelete = -2;
+export const duringDelete = -2;
 
 /**
  * Gathers what one step of the controller has to tell the brokers, one request of a kind for each. LeaderAndIsr of a

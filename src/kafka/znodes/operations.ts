@@ -4,6 +4,7 @@ import { encodeBrokerRegistration, type BrokerRegistration } from "./broker.ts";
 import { decodeClusterId, decodeProducerIdBlock, encodeClusterId, encodeProducerIdBlock, producerIdBlockSize, type ProducerIdBlock } from "./cluster.ts";
 import { encodeConfig, encodeConfigChange, type ConfigEntity, type EntityConfig } from "./config.ts";
 import { badZnode } from "./json.ts";
+import { encodeLogDirEvent } from "./notifications.ts";
 import { paths, persistentPaths } from "./paths.ts";
 import { askOne, create, exists, expectCode, getData, remove, setData, ZkCode, type Step, type ZkReply, type ZkRequest } from "./requests.ts";
 
@@ -110,5 +111,11 @@ export function* queueTopicDeletion(topic: string): Step<boolean> {
 /** Tells every broker to read an entity's configuration again. */
 export function* announceConfigChange(entity: ConfigEntity): Step<void> {
   const request = create(paths.newConfigChange, encodeConfigChange(entity), "persistentSequential");
+  expectCode(request, yield* askOne(request));
+}
+
+/** Tells the controller that this broker has lost a log directory. Source: KafkaZkClient.propagateLogDirEvent. */
+export function* announceLogDirFailure(brokerId: number): Step<void> {
+  const request = create(paths.newLogDirEvent, encodeLogDirEvent(brokerId), "persistentSequential");
   expectCode(request, yield* askOne(request));
 }

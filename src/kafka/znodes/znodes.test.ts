@@ -11,7 +11,7 @@ import { decodeConfig, decodeConfigChange, encodeConfig, encodeConfigChange } fr
 import { desanitizeName, sanitizeName } from "./names.ts";
 import { decodeIsrChange, decodeLogDirEvent, decodePreferredElection, encodeIsrChange, encodeLogDirEvent, encodePreferredElection } from "./notifications.ts";
 import {
-  announceConfigChange, createOrGetClusterId, createPersistentPaths, generateBrokerId, queueTopicDeletion, registerBroker, takeProducerIdBlock, writeConfig,
+  announceConfigChange, announceLogDirFailure, createOrGetClusterId, createPersistentPaths, generateBrokerId, queueTopicDeletion, registerBroker, takeProducerIdBlock, writeConfig,
 } from "./operations.ts";
 import { brokerOfPath, paths, persistentPaths, topicOfPath } from "./paths.ts";
 import { create, setData, type Step } from "./requests.ts";
@@ -271,6 +271,19 @@ describe("steps", () => {
     zk.apply(create(paths.topic("t"), text("{}")));
     expect([run(queueTopicDeletion("t")), run(queueTopicDeletion("t"))]).toEqual([true, true]);
     expect(zk.children(paths.deleteTopics)).toEqual(["t"]);
+  });
+
+  test("announce each failure of a log directory in a znode of its own, as the controller reads it", () => {
+    const { zk, run } = world();
+    run(announceLogDirFailure(7));
+    run(announceLogDirFailure(7));
+    const names = zk.children(paths.logDirEvents).toSorted();
+    expect(names).toEqual(["log_dir_event_0000000000", "log_dir_event_0000000001"]);
+    for (const name of names) {
+      const path = `${paths.logDirEvents}/${name}`;
+      expect(decodeLogDirEvent(path, zk.data(path) ?? null)).toBe(7);
+      expect(zk.owner(path)).toBe(0n);
+    }
   });
 
   test("follow configuration changes: in order, each once, with what is configured now; old ones are removed", () => {
