@@ -7,6 +7,7 @@ import { TaskGroup } from "../../lib/task-group.ts";
 import { randomUuid } from "../../lib/uuid.ts";
 import { ZooKeeperClient } from "../../zookeeper/client/client.ts";
 import { BrokerLink } from "../client/broker-link.ts";
+import { ControllerLink, type BrokerEndpoint } from "../client/controller-link.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
 import type { BrokerLayers } from "../config/dynamic.ts";
 import type { Endpoint } from "../config/listeners.ts";
@@ -16,15 +17,20 @@ import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts
 import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
 import { Server } from "../network/server.ts";
 import type { Route } from "../network/request.ts";
+import { IsrUpdates } from "../replication/isr-updates.ts";
+import type { Partition } from "../replication/partition.ts";
+import { ReplicaFetchers } from "../replication/replica-fetchers.ts";
 import { ReplicaManager } from "../replication/replica-manager.ts";
 import type { BrokerRegistration } from "../znodes/broker.ts";
-import { createOrGetClusterId, createPersistentPaths, generateBrokerId, registerBroker } from "../znodes/operations.ts";
+import { announceLogDirFailure, createOrGetClusterId, createPersistentPaths, generateBrokerId, registerBroker } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
 import { listChildren } from "../znodes/requests.ts";
 import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import { handOver } from "./controlled-shutdown.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
 import { apiVersionsRoute } from "./handlers/api-versions.ts";
 import { clusterControlRoutes } from "./handlers/cluster-control.ts";
+import { controllerRoutes } from "./handlers/controller-requests.ts";
 import { createTopicsRoute } from "./handlers/create-topics.ts";
 import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
 import { describeClusterRoute } from "./handlers/describe-cluster.ts";
@@ -68,6 +74,11 @@ export class Broker {
     return new Map(this.#parts.listeners.map(({ endpoint, server }) => [endpoint.listenerName, server.port]));
   }
 
+  /** Those that can be used. */
+  get partitions(): Iterable<Partition> {
+    return this.#parts.replicas.partitions;
+  }
+
   /**
    * Resolves when the broker serves. Waits for ZooKeeper as long as it takes. Rejects with an OperationalError where a
    * directory, a port, the broker's number or its registration can't be had; nothing is left running then.
@@ -84,7 +95,10 @@ export class Broker {
     }
   }
 
-  /** Stops serving, writes what is in memory, and ends the ZooKeeper session, so that the cluster knows at once. */
+  /**
+   * Hands its partitions over, stops serving, writes what is in memory, and ends the ZooKeeper session, so that the
+   * cluster knows at once.
+   */
   async stop(): Promise<void> {
     this.#log.info("stopping");
     const failures = await stopAll(this.#parts.stops);
@@ -110,6 +124,7 @@ interface Parts {
   readonly brokerId: number;
   readonly clusterId: string;
   readonly listeners: readonly BoundListener[];
+  readonly replicas: ReplicaManager;
   readonly stops: readonly (() => Promise<void>)[];
 }
 
@@ -143,6 +158,8 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const topicConfigs = new TopicConfigs(config, log);
   await topicConfigs.loadAll(zookeeper);
   const metadata = new MetadataCache();
+  const tasks = new TaskGroup((error) => log.error("ZooKeeper could not be told, or the session not noted", { error }));
+  let brokerEpoch = -1;
   let replicas: ReplicaManager | undefined;
   const logs = await LogManager.open({
     ...logManagerDefaults,
@@ -158,52 +175,93 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     startOffsetCheckpointMs: config.logFlushStartOffsetCheckpointIntervalMs,
     highWatermarkCheckpointMs: config.replicaHighWatermarkCheckpointIntervalMs,
     producerExpirationMs: config.transactionalIdExpirationMs,
-    onDirectoryFailed: (_directory, _error, partitions) => replicas?.onDirectoryFailed(partitions),
+    onDirectoryFailed: (_directory, _error, partitions) => {
+      replicas?.onDirectoryFailed(partitions);
+      // Before the registration the controller learns of it by the answers to its first requests.
+      if (brokerEpoch >= 0) tasks.run(() => zookeeper.run(announceLogDirFailure(brokerId)));
+    },
   });
   stops.push(() => logs.close());
   logs.start();
 
-  replicas = new ReplicaManager({
+  let controller: Controller | undefined;
+  const endpointOf = (id: number): BrokerEndpoint | undefined => {
+    const at = metadata.broker(id)?.endpoints.get(config.interBrokerListenerName);
+    return at === undefined ? undefined : { id, ...at };
+  };
+  // ZooKeeper's watch is ahead of what the controller says of itself.
+  const controllerEndpoint = (): BrokerEndpoint | undefined => {
+    const watched = controller === undefined || controller.controllerId < 0 ? undefined : endpointOf(controller.controllerId);
+    return watched ?? (metadata.controllerId === undefined ? undefined : endpointOf(metadata.controllerId));
+  };
+  const toBroker = ({ host: address, port }: { readonly host: string; readonly port: number }): BrokerLink =>
+    new BrokerLink(host, { host: address, port, clientId: String(brokerId), connectTimeoutMs: config.controllerSocketTimeoutMs, requestTimeoutMs: config.controllerSocketTimeoutMs });
+  const toController = new ControllerLink({ host, endpoint: controllerEndpoint, open: toBroker });
+  const replication = new TaskGroup((error) => host.fail(error));
+  const isr = new IsrUpdates({ timers: host.timers, log: host.log.child("replication"), tasks: replication, brokerId, brokerEpoch: () => brokerEpoch, controller: toController });
+  const followers = new ReplicaFetchers({
+    host,
+    tasks: replication,
+    fetchersPerLeader: config.numReplicaFetchers,
+    rules: {
+      replicaId: brokerId,
+      maxWaitMs: config.replicaFetchWaitMaxMs,
+      minBytes: config.replicaFetchMinBytes,
+      maxBytes: config.replicaFetchResponseMaxBytes,
+      partitionMaxBytes: config.replicaFetchMaxBytes,
+      backoffMs: config.replicaFetchBackoffMs,
+    },
+    open: (leader, fetcher) => {
+      const at = endpointOf(leader);
+      if (at === undefined) return undefined;
+      const clientId = `broker-${brokerId}-fetcher-${fetcher}`;
+      return new BrokerLink(host, { host: at.host, port: at.port, clientId, connectTimeoutMs: config.replicaSocketTimeoutMs, requestTimeoutMs: config.requestTimeoutMs });
+    },
+  });
+  const manager = new ReplicaManager({
     host,
     brokerId,
     logs,
     lagMsMax: config.replicaLagTimeMaxMs,
+    isr,
+    followers,
+    sessions: { slots: config.maxIncrementalFetchSessionCacheSlots },
     isKnown: (topic, partition) => metadata.partition(topic, partition) !== undefined,
-    beforeCreate: (topic) => topicConfigs.load(zookeeper, [topic]),
+    beforeCreate: (topics) => topicConfigs.load(zookeeper, topics),
   });
+  replicas = manager;
 
   const topicIds = new TopicIds(zookeeper, clusterId);
-  let controller: Controller | undefined;
   const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [] });
-  let brokerEpoch = -1;
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),
     ...clusterControlRoutes({
       metadata,
-      replicas,
+      replicas: manager,
       brokerEpoch: () => brokerEpoch,
       onTopicGone: (topic) => {
         topicIds.forget(topic);
         topicConfigs.forget(topic);
       },
     }),
+    ...controllerRoutes(() => controller),
   ];
   const clientRoutes: Route[] = [
     metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic) }),
     describeClusterRoute({ clusterId, metadata }),
-    produceRoute({ metadata, replicas, timers: host.timers, inSyncMin: (partition) => topicConfigs.of(partition.topic).minInsyncReplicas }),
+    produceRoute({ metadata, replicas: manager, timers: host.timers, inSyncMin: (partition) => topicConfigs.of(partition.topic).minInsyncReplicas }),
     fetchRoute({
       metadata,
-      replicas,
+      replicas: manager,
       topicIds,
       sessions: new FetchSessions({ slots: config.maxIncrementalFetchSessionCacheSlots, random: host.random }),
       clock: host.clock,
       timers: host.timers,
       fetchBytesMax: config.fetchMaxBytes,
     }),
-    listOffsetsRoute(replicas),
-    offsetForLeaderEpochRoute(replicas),
+    listOffsetsRoute(manager),
+    offsetForLeaderEpochRoute(manager),
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
     createTopicsRoute({ topics, topicIds, layers, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
@@ -214,8 +272,14 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => Promise.resolve(gate.close()));
   routes.push(...gate.routes);
 
-  const tasks = new TaskGroup((error) => log.error("the ZooKeeper session could not be noted", { error }));
   stops.push(() => tasks.settled());
+  stops.push(async () => {
+    // The link first: it rejects what it would repeat for ever.
+    isr.close();
+    toController.close();
+    await manager.close();
+    await replication.settled();
+  });
   const listeners: BoundListener[] = [];
   for (const endpoint of config.listeners) {
     const server = new Server(host, serverOptions(config, endpoint), routes);
@@ -251,14 +315,13 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     },
     zookeeper,
     links: {
-      open: (broker) => {
-        const { host: address, port } = must(
-          broker.endpoints.find((endpoint) => endpoint.listenerName === config.interBrokerListenerName),
-          `listener ${config.interBrokerListenerName} of broker ${broker.id}`,
-        );
-        const timeoutMs = config.controllerSocketTimeoutMs;
-        return new BrokerLink(host, { host: address, port, clientId: String(brokerId), connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs });
-      },
+      open: (broker) =>
+        toBroker(
+          must(
+            broker.endpoints.find((endpoint) => endpoint.listenerName === config.interBrokerListenerName),
+            `listener ${config.interBrokerListenerName} of broker ${broker.id}`,
+          ),
+        ),
     },
     onRegistered: (epoch) => {
       brokerEpoch = epoch;
@@ -269,9 +332,17 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const running = controller;
   stops.push(() => running.close());
   running.start();
+  manager.start();
   for (const { server } of listeners) server.process();
+  // The first of all stops: the broker still serves while the controller gives its partitions to others.
+  stops.push(async () => {
+    manager.beginShutdown();
+    if (!config.controlledShutdownEnable) return;
+    const { controlledShutdownMaxRetries: attempts, controlledShutdownRetryBackoffMs: backoffMs } = config;
+    await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerEndpoint, open: toBroker, attempts, backoffMs });
+  });
   log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
-  return { brokerId, clusterId, listeners, stops };
+  return { brokerId, clusterId, listeners, replicas: manager, stops };
 }
 
 /** Says once, after zookeeper.connection.timeout.ms, what it waits for, and waits on. */
