@@ -1,11 +1,21 @@
 import { describe, expect, test } from "vitest";
 import type { Decoded, Input } from "../../codec/schema.ts";
+import type { Host } from "../../host/host.ts";
+import type { Listener } from "../../host/net.ts";
 import { World } from "../../host/sim/world.ts";
 import { must } from "../../lib/assert.ts";
 import { OperationalError } from "../../lib/error.ts";
+import { FrameDecoder } from "../../lib/frames.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
+import { Reader } from "../../codec/reader.ts";
+import { BrokerLink } from "../client/broker-link.ts";
 import type { Api } from "../protocol/api.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
+import { encodeFrame } from "../protocol/frame.ts";
+import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
+import { fetch } from "../protocol/messages/fetch.ts";
+import { listOffsets } from "../protocol/messages/list-offsets.ts";
+import { offsetForLeaderEpoch } from "../protocol/messages/offset-for-leader-epoch.ts";
 import type { LeaderLink } from "./replica-fetcher.ts";
 import { ReplicaFetchers, fetcherOf } from "./replica-fetchers.ts";
 import { ModelLeader, ModelLog, ModelReplica, type ModelLed } from "./testing/replica-model.ts";
@@ -447,5 +457,64 @@ describe("fetchers", () => {
     bench.follow(1, new ModelReplica("t", 0));
     await bench.close();
     expect(bench.sent).toEqual([]);
+  });
+});
+
+describe("over a network", () => {
+  /** A broker that answers followers, each fetch after 50 ms. */
+  function serve(host: Host, port: number, leader: ModelLeader, clientIds: Set<string | null>): Promise<Listener> {
+    const apis = new Map<number, Api>([fetch, listOffsets, offsetForLeaderEpoch].map((api) => [api.key, api as Api]));
+    return host.net.listen({ port }, (connection) => {
+      const decoder = new FrameDecoder({ frameBytesMax: 1e6 });
+      const answer = (frame: Buffer): void => {
+        const api = must(apis.get(frame.readInt16BE(0)), "an API of followers");
+        const version = frame.readInt16BE(2);
+        const reader = new Reader(frame);
+        const { correlationId, clientId } = requestHeader.read(reader, requestHeaderVersion(api, version));
+        clientIds.add(clientId);
+        const value = leader.answer(api, version, api.request.read(reader, version));
+        const chunks = encodeFrame({ schema: responseHeader, version: responseHeaderVersion(api, version), value: { correlationId } }, { schema: api.response, version, value });
+        host.timers.after(50, () => {
+          for (const chunk of chunks) connection.write(chunk);
+        });
+      };
+      connection.start({ data: (chunk) => void decoder.push(chunk, answer), close: () => undefined });
+    });
+  }
+
+  test("a leader that dies and comes back on another port is found there, and a close leaves no connection", async () => {
+    const world = new World({ seed: 7 });
+    const follower = world.addNode("follower");
+    const machine = world.addNode("leader");
+    const led = { log: new ModelLog(), epoch: 0 };
+    led.log.append({ offset: 0, count: 2, epoch: 0, id: 1 });
+    const leader = new ModelLeader(() => led);
+    const clientIds = new Set<string | null>();
+    let port = 9001;
+    await world.settle(serve(machine.host, port, leader, clientIds));
+    const tasks = new TaskGroup((error) => follower.host.fail(error));
+    const fetchers = new ReplicaFetchers({
+      host: follower.host,
+      tasks,
+      rules,
+      fetchersPerLeader: 1,
+      open: (_leader, fetcher) => new BrokerLink(follower.host, { host: machine.address, port, clientId: `broker-2-fetcher-${fetcher}`, connectTimeoutMs: 1000, requestTimeoutMs: 1000 }),
+    });
+    const replica = new ModelReplica("t", 0);
+    fetchers.follow(1, [{ replica, leaderEpoch: 0 }]);
+    await world.run({ until: () => replica.log.endOffset === 2, withinMs: 5000 });
+
+    machine.kill();
+    await world.run({ forMs: 3000 });
+    port = 9002;
+    leader.forgetSessions();
+    led.log.append({ offset: 2, count: 2, epoch: 0, id: 2 });
+    await world.settle(serve(machine.start(), port, leader, clientIds));
+    await world.run({ until: () => replica.log.endOffset === 4, withinMs: 5000 });
+    expect([follower.resources.connections, [...clientIds]]).toEqual([1, ["broker-2-fetcher-0"]]);
+
+    await world.settle(fetchers.close());
+    await world.settle(tasks.settled());
+    expect(follower.resources).toEqual({ files: [], connections: 0, listeners: 0 });
   });
 });
