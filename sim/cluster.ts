@@ -76,6 +76,7 @@ class Run {
   readonly #churn: TopicChurn;
   readonly #judgeClient: ClusterClient;
   #clients = 0;
+  #violation: Violation | undefined;
   #looking = true;
 
   constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions) {
@@ -85,7 +86,9 @@ class Run {
     this.#cluster = new ClusterWorld(this.#world, drawn.shape);
     this.#cluster.onLine = (line) => {
       this.#marks.hear(line);
-      if (line.message === "truncates below the high watermark" && !(drawn.unclean && String(line.fields["partition"]).startsWith(LOOSE))) throw new Violation("what is committed stays", `broker ${line.broker} truncates ${JSON.stringify(line.fields)}`);
+      if (line.message !== "truncates below the high watermark" || (drawn.unclean && String(line.fields["partition"]).startsWith(LOOSE))) return;
+      // Thrown at the next look: here it would be the broker's.
+      this.#violation ??= new Violation("what is committed stays", `broker ${line.broker} truncates ${JSON.stringify(line.fields)}`);
     };
     this.#judge = this.#world.addNode("judge");
     this.#judgeClient = this.#client(this.#judge);
@@ -168,6 +171,7 @@ class Run {
 
   #look(): void {
     if (!this.#looking) return;
+    if (this.#violation !== undefined) throw this.#violation;
     this.#invariants.look(this.#convergence.running);
     this.#world.after(LOOK_EVERY_MS, () => this.#look());
   }
@@ -210,6 +214,8 @@ class Run {
     this.#looking = false;
     await convergence.stopAll();
     convergence.checkLogs(znodes, starts);
+    // What stopping has made of it is held to the same rules.
+    convergence.znodes();
     return znodes;
   }
 
