@@ -45,3 +45,30 @@ test("a channel closed between two attempts ends at once", async () => {
   await world.settle(running);
   expect([sent(), world.nowMs]).toEqual([1, before]);
 });
+
+test("UpdateMetadata requests that wait become one, behind the one under way and not across other requests", async () => {
+  const world = new World({ seed: 3 });
+  const { host } = world.addNode("one");
+  const sent: string[] = [];
+  const link: BrokerLink = {
+    send: (api, _version, body) => {
+      const states = (body as unknown as { topicStates: readonly { topicName: string }[] }).topicStates;
+      sent.push(`${api.name} ${states.map(({ topicName }) => topicName).join(" ")}`);
+      return new Promise((resolve, reject) => {
+        host.timers.after(10, () => (sent.length > 3 ? resolve({ errorCode: 0, partitionErrors: [] } as never) : reject(new OperationalError("ECONNREFUSED", "away"))));
+      });
+    },
+    close: () => undefined,
+  };
+  let answered = 0;
+  const channel = new BrokerChannel(host.timers, host.log, link, () => answered++);
+  const metadata = (topicName: string): ControlRequest => ({ api: "updateMetadata", body: { controllerId: 1, controllerEpoch: 1, topicStates: [{ topicName, partitionStates: [] }], ungroupedPartitionStates: [], liveBrokers: [] } });
+  const stop: ControlRequest = { api: "stopReplica", body: { controllerId: 1, controllerEpoch: 1, deletePartitions: false, ungroupedPartitions: [], topics: [], topicStates: [] } };
+  channel.push(metadata("a"));
+  const running = channel.run();
+  await world.run({ forMs: 5 });
+  for (const next of [metadata("b"), metadata("c"), metadata("d"), stop, metadata("e"), metadata("f")]) channel.push(next);
+  await world.settle(running);
+  expect(sent).toEqual(["UpdateMetadata a", "UpdateMetadata a", "UpdateMetadata a", "UpdateMetadata a", "UpdateMetadata b c d", "StopReplica ", "UpdateMetadata e f"]);
+  expect(answered).toBe(4);
+});

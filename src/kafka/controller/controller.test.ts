@@ -4,9 +4,11 @@ import { World } from "../../host/sim/world.ts";
 import { assert, must } from "../../lib/assert.ts";
 import { OperationalError } from "../../lib/error.ts";
 import type { Api } from "../protocol/api.ts";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import { toBrokerId, toLeaderEpoch } from "../protocol/ids.ts";
 import { createPersistentPaths, createWithParents, registerBroker } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
-import { create, type Step, type ZkReply, type ZkRequest } from "../znodes/requests.ts";
+import { create, remove, setData, type Step, type ZkReply, type ZkRequest } from "../znodes/requests.ts";
 import { assign, encodeTopic } from "../znodes/topic.ts";
 import { Controller } from "./controller.ts";
 import type { BrokerLink, ZooKeeperListener, ZooKeeperPort } from "./ports.ts";
@@ -20,6 +22,11 @@ class ModelPort implements ZooKeeperPort {
   readonly #host: Host;
   #listener: ZooKeeperListener | undefined;
   session: ModelSession;
+  requests = 0;
+  /** Nothing is answered. */
+  silent = false;
+  /** False: between two sessions. */
+  known = true;
 
   constructor(model: ZooKeeperModel, host: Host) {
     this.#model = model;
@@ -28,11 +35,13 @@ class ModelPort implements ZooKeeperPort {
   }
 
   get sessionId(): bigint {
-    return this.session.id;
+    return this.known ? this.session.id : 0n;
   }
 
   request(batch: readonly ZkRequest[]): Promise<readonly ZkReply[]> {
     const { session } = this;
+    this.requests++;
+    if (this.silent) return new Promise(() => undefined);
     return new Promise((resolve, reject) => {
       this.#host.timers.after(1, () => (session.alive ? resolve(session.request(batch)) : reject(new OperationalError("ERR_ZOOKEEPER_SESSION", "expired"))));
     });
@@ -146,6 +155,13 @@ class Stage {
     this.run(createWithParents(paths.topic(topic), encodeTopic({ partitions: new Map(replicas.map((assigned, index) => [index, assign(assigned)])), rest: {} })));
   }
 
+  /** What is closed leaves nothing to happen. */
+  async nothingRuns(): Promise<void> {
+    const before = this.world.events;
+    await this.world.run({ forMs: 20_000 });
+    expect(this.world.events).toBe(before);
+  }
+
   async elected(): Promise<this> {
     this.controller.start();
     await this.world.run({ forMs: 200 });
@@ -245,16 +261,197 @@ describe("the controller's driver", () => {
     await stage.world.settle(stage.controller.close());
   });
 
-  test("closes though ZooKeeper does not answer, and leaves nothing running", async () => {
+  test("gives /controller back when it closes, at once", async () => {
     const stage = await new Stage().elected();
-    stage.port.request = () => new Promise(() => undefined);
+    stage.createTopic("orders", [1]);
+    await stage.world.run({ forMs: 3 });
+    const before = stage.world.nowMs;
+    await stage.world.settle(stage.controller.close());
+    expect(stage.zk.has(paths.controller)).toBe(false);
+    expect(stage.zk.has(paths.broker(1))).toBe(true);
+    expect(stage.world.nowMs - before).toBeLessThan(10);
+    expect(stage.controller).toMatchObject({ active: false, controllerId: -1 });
+    await stage.nothingRuns();
+  });
+
+  test("leaves /controller to another broker that has it, and does not stand again", async () => {
+    const stage = await new Stage().elected();
+    const request = stage.port.request.bind(stage.port);
+    // The other one is elected between the decision to close and the removal.
+    const other = stage.zk.connect(() => undefined);
+    stage.port.request = (batch) => {
+      if (stage.zk.owner(paths.controller) === stage.port.sessionId) {
+        stage.zk.apply(remove(paths.controller));
+        stage.zk.apply(create(paths.controller, Buffer.from('{"version":1,"brokerid":2,"timestamp":"1"}'), "ephemeral"), other);
+        stage.zk.apply(setData(paths.controllerEpoch, Buffer.from("2")));
+      }
+      return request(batch);
+    };
+    await stage.world.settle(stage.controller.close());
+    expect(stage.zk.owner(paths.controller)).toBe(other.id);
+    expect(stage.zk.data(paths.controllerEpoch)?.toString()).toBe("2");
+    expect(stage.controller.active).toBe(false);
+    await stage.nothingRuns();
+  });
+
+  test("a broker that is not the controller closes without a request", async () => {
+    const stage = new Stage();
+    const other = stage.zk.connect(() => undefined);
+    stage.zk.apply(create(paths.controller, Buffer.from('{"version":1,"brokerid":2,"timestamp":"1"}'), "ephemeral"), other);
+    stage.controller.start();
+    await stage.world.run({ forMs: 100 });
+    expect(stage.controller).toMatchObject({ active: false, controllerId: 2 });
+    const { requests } = stage.port;
+    await stage.world.settle(stage.controller.close());
+    expect(stage.port.requests).toBe(requests);
+    expect(stage.zk.owner(paths.controller)).toBe(other.id);
+  });
+
+  test("closes within a second though ZooKeeper does not answer, and leaves nothing running", async () => {
+    const stage = await new Stage().elected();
+    stage.port.silent = true;
     stage.controller.enqueue({ kind: "topicChange" });
     await stage.world.run({ forMs: 10 });
-    await stage.world.settle(stage.controller.close(), 100);
+    const before = stage.world.nowMs;
+    await stage.world.settle(stage.controller.close());
+    expect(stage.world.nowMs - before).toBeLessThanOrEqual(1000);
     expect(stage.controller.active).toBe(false);
     expect(stage.links.every((link) => link.closed)).toBe(true);
-    const before = stage.world.events;
-    await stage.world.run({ forMs: 20_000 });
-    expect(stage.world.events).toBe(before);
+    await stage.nothingRuns();
   });
 });
+
+describe("a session that ends between the broker's registration and the controller's start", () => {
+  test("is noticed: the broker registers in the next one, and says so", async () => {
+    const stage = new Stage();
+    stage.port.expire();
+    await stage.elected();
+    expect(stage.zk.owner(paths.broker(1))).toBe(stage.port.sessionId);
+    expect(stage.told).toEqual([`registered ${stage.zk.czxid(paths.broker(1))}`]);
+    expect(stage.links[0]?.calls[0]?.body).toMatchObject({ brokerEpoch: stage.zk.czxid(paths.broker(1)) });
+    await stage.world.settle(stage.controller.close());
+  });
+
+  test("with none after it yet, the broker waits for the next one", async () => {
+    const stage = new Stage();
+    stage.port.expire();
+    stage.port.known = false;
+    stage.controller.start();
+    await stage.world.run({ forMs: 50 });
+    expect(stage.port.requests).toBe(0);
+    stage.port.known = true;
+    stage.port.startSession();
+    await stage.world.run({ forMs: 50 });
+    expect(stage.zk.owner(paths.broker(1))).toBe(stage.port.sessionId);
+    expect(stage.zk.owner(paths.controller)).toBe(stage.port.sessionId);
+    expect(stage.told).toHaveLength(1);
+    await stage.world.settle(stage.controller.close());
+  });
+
+  test("is none where the registration stands: nothing is registered anew", async () => {
+    const stage = await new Stage().elected();
+    expect(stage.told).toEqual([]);
+    await stage.world.settle(stage.controller.close());
+  });
+});
+
+describe("a question to the controller", () => {
+  const notController = { errorCode: ErrorCode.NOT_CONTROLLER, topics: [] };
+  const noShutdown = { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, remainingPartitions: [] };
+
+  /** With `orders-0` led by broker 1, which broker 2 follows. */
+  async function withTopic(): Promise<Stage> {
+    const stage = new Stage();
+    const other = stage.zk.connect(() => undefined);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    stage.createTopic("orders", [1, 2]);
+    await stage.elected();
+    return stage;
+  }
+
+  /** Asks both questions, once each; what is missing has not been answered. */
+  function askBoth(stage: Stage): { readonly answers: unknown[] } {
+    const answers: unknown[] = [];
+    const brokerEpoch = must(stage.zk.czxid(paths.broker(1)), "epoch");
+    const partitions = [{ partitionIndex: 0, leaderEpoch: toLeaderEpoch(0), newIsr: [toBrokerId(1)], currentIsrVersion: 0 }];
+    const note = (answer: unknown): unknown => answers.push(answer);
+    stage.controller.alterIsr({ brokerId: toBrokerId(1), brokerEpoch, topics: [{ name: "orders", partitions }] }).then(note, note);
+    stage.controller.controlledShutdown({ brokerId: toBrokerId(2), brokerEpoch: -1 }).then(note, note);
+    return { answers };
+  }
+
+  test("is answered when the event is done", async () => {
+    const stage = await withTopic();
+    const { answers } = askBoth(stage);
+    await stage.world.run({ forMs: 0.5 });
+    expect(answers).toEqual([]);
+    await stage.world.run({ forMs: 100 });
+    expect(answers).toEqual([
+      { errorCode: 0, topics: [{ name: "orders", partitions: [{ partitionIndex: 0, errorCode: 0, leaderId: 1, leaderEpoch: 0, isr: [1], currentIsrVersion: 1 }] }] },
+      { errorCode: 0, remainingPartitions: [] },
+    ]);
+    expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1, isr: [1] });
+    await stage.world.settle(stage.controller.close());
+  });
+
+  test("is refused at once, without asking ZooKeeper, by a broker that is not the controller", async () => {
+    const stage = new Stage();
+    const { answers } = askBoth(stage);
+    await stage.world.run({ forMs: 0 });
+    expect(answers).toEqual([notController, noShutdown]);
+    expect(stage.port.requests).toBe(0);
+  });
+
+  test("is refused when the session ends, under way or not yet begun", async () => {
+    const stage = await withTopic();
+    const { answers } = askBoth(stage);
+    await stage.world.run({ forMs: 0.5 });
+    stage.port.expire();
+    await stage.world.run({ forMs: 0 });
+    expect(answers.toSorted(byError)).toEqual([noShutdown, notController]);
+    stage.port.startSession();
+    await stage.world.run({ forMs: 100 });
+    expect(answers).toHaveLength(2);
+    await stage.world.settle(stage.controller.close());
+  });
+
+  test("is refused when the controller has moved before the event, or the one ahead of it, is done", async () => {
+    const stage = await withTopic();
+    stage.zk.apply(setData(paths.controllerEpoch, Buffer.from("7")));
+    const { answers } = askBoth(stage);
+    await stage.world.run({ forMs: 200 });
+    expect(answers).toEqual([notController, noShutdown]);
+    expect(stage.controller).toMatchObject({ active: true, epoch: 8 });
+    await stage.world.settle(stage.controller.close());
+  });
+
+  test("is refused when the broker stops, under way or not yet begun, and afterwards", async () => {
+    const stage = await withTopic();
+    stage.port.silent = true;
+    const { answers } = askBoth(stage);
+    await stage.world.run({ forMs: 5 });
+    const closing = stage.controller.close();
+    await stage.world.run({ forMs: 0 });
+    expect(answers.toSorted(byError)).toEqual([noShutdown, notController]);
+    const late = askBoth(stage);
+    await stage.world.settle(closing);
+    expect([...answers, ...late.answers]).toHaveLength(4);
+    expect(late.answers.toSorted(byError)).toEqual([noShutdown, notController]);
+  });
+
+  test("is refused when the core breaks, and so are those behind it", async () => {
+    const stage = await withTopic();
+    const { answers } = askBoth(stage);
+    // A stat is what a write must have.
+    const request = stage.port.request.bind(stage.port);
+    stage.port.request = async (batch) => (await request(batch)).map((reply) => ({ ...reply, results: reply.results.map((result) => ({ ...result, stat: undefined })) }));
+    await stage.world.run({ forMs: 100 }).catch(() => undefined);
+    expect(answers.toSorted(byError)).toEqual([noShutdown, notController]);
+    expect(stage.world.failures).toHaveLength(1);
+  });
+});
+
+function byError(a: unknown, b: unknown): number {
+  const codeOf = (answer: unknown): number => (typeof answer === "object" && answer !== null && "errorCode" in answer ? Number(answer.errorCode) : -100);
+  return codeOf(a) - codeOf(b);
+}

@@ -81,8 +81,9 @@ export class Controller {
       sessionExpired: () => this.#endSession({ kind: "expire" }),
       sessionStarted: (sessionId) => this.enqueue({ kind: "newSession", sessionId }),
     });
+    const { sessionId } = this.#options.zookeeper;
     // Without a session the next one's beginning is still to be heard of.
-    if (this.#options.zookeeper.sessionId !== 0n) this.enqueue({ kind: "start" });
+    if (sessionId !== 0n) this.enqueue({ kind: "start", sessionId });
   }
 
   enqueue(event: ControllerEvent): void {

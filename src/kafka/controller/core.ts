@@ -49,7 +49,7 @@ function* recover(state: ControllerState, event: ControllerEvent, failure: Error
 function* dispatch(state: ControllerState, event: ControllerEvent, nowMs: number): Step<void> {
   switch (event.kind) {
     case "start":
-      return yield* start(state, nowMs);
+      return yield* start(state, event.sessionId, nowMs);
     case "controllerChange":
       yield* resignIfMoved(state);
       return yield* elect(state, nowMs);

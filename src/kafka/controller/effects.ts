@@ -30,7 +30,7 @@ export type Answer =
  */
 export type ControllerEvent =
   /** The broker has registered, in a session that may have ended before anybody listened, and looks for the controller. */
-  | { readonly kind: "start" }
+  | { readonly kind: "start"; readonly sessionId: bigint }
   /** /controller has been made, changed or removed. */
   | { readonly kind: "controllerChange" }
   /** The session has ended; handled before any request of the next one. */

@@ -14,11 +14,12 @@ import { fencedRemove } from "./zookeeper.ts";
  */
 
 /** Stands for election; first registers again where the session in which the broker registered is over. */
-export function* start(state: ControllerState, nowMs: number): Step<void> {
+export function* start(state: ControllerState, sessionId: bigint, nowMs: number): Step<void> {
+  state.sessionId = sessionId;
   const request = exists(paths.broker(state.config.brokerId));
   const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
-  if (found.stat?.ephemeralOwner === state.sessionId) yield* elect(state, nowMs);
-  else yield* beginSession(state, state.sessionId, nowMs);
+  if (found.stat?.ephemeralOwner === sessionId) yield* elect(state, nowMs);
+  else yield* beginSession(state, sessionId, nowMs);
 }
 
 /** Stands for election unless there is a controller. */

@@ -21,6 +21,7 @@ export interface ZooKeeperListener {
 
 /** One ZooKeeper session after another. */
 export interface ZooKeeperPort {
+  /** 0 where there is none. */
   readonly sessionId: bigint;
   /**
    * Sends the requests in order and resolves with one reply for each. Those whose reply was lost with a connection

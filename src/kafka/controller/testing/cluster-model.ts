@@ -75,6 +75,7 @@ export class ClusterModel {
   onAnswer: (ticket: number, answer: Answer | "refused") => void = () => {};
   readonly #config: Partial<ControllerConfig>;
   #lastTicket = 0;
+  readonly #proposals = new Map<number, { readonly leading: Leading; readonly topic: string; readonly partition: number }>();
   /** Which session was the controller, by epoch. */
   readonly #controllers = new Map<number, bigint>();
 
@@ -113,7 +114,7 @@ export class ClusterModel {
     };
     const broker: ModelBroker = new ModelBroker(id, this.zk.connect((event) => watched(broker, event)), config);
     broker.epoch = this.run(registerBroker(registration, 7, { id: broker.session.id, registeredIn: undefined }), broker.session);
-    broker.events.push({ kind: "start" });
+    broker.events.push({ kind: "start", sessionId: broker.session.id });
     this.brokers.set(id, broker);
     return broker;
   }
@@ -166,9 +167,9 @@ export class ClusterModel {
   }
 
   /** A broker asks the controller for ISRs, in the epoch and with the versions that it gives. */
-  alterIsr(brokerId: number, ...asked: readonly (AskedIsr & { readonly topic: string })[]): number {
+  alterIsr(brokerId: number, asked: readonly AskedIsr[], brokerEpoch = this.broker(brokerId).epoch): number {
     const topics = [...new Set(asked.map(({ topic }) => topic))].map((name) => ({ name, partitions: asked.filter(({ topic }) => topic === name).map(toAsked) }));
-    return this.#ask((ticket) => ({ kind: "alterIsr", request: { brokerId: toBrokerId(brokerId), brokerEpoch: this.broker(brokerId).epoch, topics }, ticket }));
+    return this.#ask((ticket) => ({ kind: "alterIsr", request: { brokerId: toBrokerId(brokerId), brokerEpoch, topics }, ticket }));
   }
 
   /** A leader asks for an ISR as it knows the partition; where it has asked before and waits, for the same again. */
@@ -176,7 +177,9 @@ export class ClusterModel {
     const leading = this.broker(brokerId).leading.get(`${topic}-${partition}`);
     if (leading === undefined) return undefined;
     leading.proposal ??= isr;
-    return this.alterIsr(brokerId, { topic, partition, leaderEpoch: leading.leaderEpoch, isr: leading.proposal, zkVersion: leading.zkVersion });
+    const ticket = this.alterIsr(brokerId, [{ topic, partition, leaderEpoch: leading.leaderEpoch, isr: leading.proposal, zkVersion: leading.zkVersion }]);
+    this.#proposals.set(ticket, { leading, topic, partition });
+    return ticket;
   }
 
   controlledShutdown(brokerId: number, brokerEpoch = this.broker(brokerId).epoch): number {
@@ -253,6 +256,8 @@ export class ClusterModel {
     assert(!broker.answers.has(ticket), `one answer to ticket ${ticket}`);
     broker.answers.set(ticket, answer);
     this.onAnswer(ticket, answer);
+    const asked = this.#proposals.get(ticket);
+    if (asked !== undefined && answer !== "refused" && answer.api === "alterIsr") learn(asked.leading, answer, asked);
   }
 
   #apply(broker: ModelBroker, effect: ControllerState["effects"][number]): void {
@@ -300,6 +305,7 @@ export function registrationOf(id: number, rack: string | null = null): BrokerRe
 
 /** What a leader asks for. */
 export interface AskedIsr {
+  readonly topic: string;
   readonly partition: number;
   readonly leaderEpoch: number;
   readonly isr: readonly number[];
@@ -308,6 +314,17 @@ export interface AskedIsr {
 
 function toAsked({ partition, leaderEpoch, isr, zkVersion }: AskedIsr): (ControllerEvent & { kind: "alterIsr" })["request"]["topics"][number]["partitions"][number] {
   return { partitionIndex: partition, leaderEpoch: toLeaderEpoch(leaderEpoch), newIsr: isr.map(toBrokerId), currentIsrVersion: zkVersion };
+}
+
+/** What a leader of 2.7 does with an answer; what is final leaves the proposal where it is. Source: Partition.scala, handleAlterIsrResponse. */
+function learn(leading: Leading, { response }: Answer & { api: "alterIsr" }, { topic, partition }: { readonly topic: string; readonly partition: number }): void {
+  const answered = response.topics.find(({ name }) => name === topic)?.partitions.find(({ partitionIndex }) => partitionIndex === partition);
+  if (answered === undefined || answered.errorCode !== ErrorCode.NONE || answered.leaderEpoch !== leading.leaderEpoch) return;
+  const { isr = [], currentIsrVersion = 0 } = answered;
+  if (currentIsrVersion <= leading.zkVersion) return;
+  leading.isr = isr;
+  leading.zkVersion = currentIsrVersion;
+  leading.proposal = undefined;
 }
 
 function watched(broker: ModelBroker, fired: Parameters<typeof eventOfWatch>[0]): void {
