@@ -37,7 +37,9 @@ export function checkWritten(log: FinalLog, producers: readonly (IdempotentProdu
   for (const producer of producers) {
     const { name } = producer.options;
     const indexes = written.get(name) ?? [];
-    const once = indexes.filter((index) => !repeated.has(`${name}:${index}`));
+    // Without sequence numbers, what nobody waits for any more may overtake, or be overtaken.
+    const counts = (index: number): boolean => (producer instanceof IdempotentProducer ? !producer.repeated.has(index) : producer.acknowledged.has(index));
+    const once = indexes.filter((index) => counts(index));
     const late = once.findIndex((index, at) => at > 0 && index <= (once[at - 1] ?? -1));
     if (late >= 0 && !unclean) throw new Violation("records keep their order", `${log.name} holds ${name}:${once[late]} after ${name}:${once[late - 1]}`);
     if (producer instanceof IdempotentProducer && !unclean) checkComplete(log, producer, indexes, places, retained);

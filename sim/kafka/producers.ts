@@ -57,6 +57,9 @@ abstract class PartitionProducer {
   readonly acknowledged = new Map<number, number>();
   /** What brokers answered, by error code; undefined stands for no answer. */
   readonly answers = new Map<number | undefined, number>();
+  /** The longest time between two acknowledgements. */
+  longestGapMs = 0;
+  #acknowledgedMs: number | undefined;
   protected readonly client: ClusterClient;
   protected over = false;
   #stale = true;
@@ -121,6 +124,9 @@ abstract class PartitionProducer {
   }
 
   protected note(batch: Batch, offset: number): void {
+    const nowMs = this.client.host.clock.monotonicMs();
+    this.longestGapMs = Math.max(this.longestGapMs, nowMs - (this.#acknowledgedMs ?? nowMs));
+    this.#acknowledgedMs = nowMs;
     for (const index of batch.records.keys()) this.acknowledged.set(batch.first + index, offset < 0 ? -1 : offset + index);
   }
 

@@ -111,7 +111,7 @@ export class Scenario {
     for (const value of values) {
       const batch = buildBatch([{ key: null, value: Buffer.from(`${value} `), timestamp: this.client.host.clock.wallMs() }]);
       try {
-        const answer = await this.client.send(broker, produce, 8, { transactionalId: null, acks, timeoutMs, topicData: [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }] });
+        const answer = await this.client.send(broker, produce, 8, { transactionalId: null, acks, timeoutMs, topicData: [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }] }, timeoutMs + 3000);
         code = answer.responses[0]?.partitionResponses[0]?.errorCode;
       } catch (error) {
         if (errorCode(error) === undefined) throw error;
