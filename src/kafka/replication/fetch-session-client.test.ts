@@ -132,11 +132,13 @@ describe("an incremental request", () => {
     expect(bench.build()).toBe("0/0 +a@0,b@0 -");
   });
 
-  test("is followed by a full one that closes the session where the answer names a partition outside it", () => {
-    const bench = Bench.open();
-    bench.build();
-    expect(bench.session.answered(0, 7, ["a", "x"])).toBe(false);
-    expect(bench.build()).toBe("7/0 +a@0,b@0 -");
+  test("is followed by a full one that closes the session where the answer names a partition outside it, or one twice", () => {
+    for (const names of [["a", "x"], ["a", "a"]]) {
+      const bench = Bench.open();
+      bench.build();
+      expect(bench.session.answered(0, 7, names)).toBe(false);
+      expect(bench.build()).toBe("7/0 +a@0,b@0 -");
+    }
   });
 
   test("may not be answered with what it forgets", () => {

@@ -91,14 +91,14 @@ export class FetchSessionClient<P> {
   }
 
   /** The answer to the last request, with the partitions that it names. False: it can't be used. */
-  answered(errorCode: number, sessionId: number, names: Iterable<string>): boolean {
+  answered(errorCode: number, sessionId: number, names: readonly string[]): boolean {
     if (errorCode !== ErrorCode.NONE) {
       this.#begin(errorCode === ErrorCode.FETCH_SESSION_ID_NOT_FOUND ? 0 : this.#sessionId);
       return false;
     }
-    const answered = new Set(names);
     const full = this.#epoch === 0;
-    if (![...answered].every((name) => this.#asked.has(name)) || (full && answered.size !== this.#asked.size)) {
+    const once = new Set(names).size === names.length;
+    if (!once || !names.every((name) => this.#asked.has(name)) || (full && names.length !== this.#asked.size)) {
       this.#begin(full ? 0 : this.#sessionId);
       return false;
     }

@@ -185,6 +185,18 @@ describe("truncation", () => {
     expect(await told(logOf([1, 3], [2, 3]), 0, { leaderEpoch: 1, endOffset: 100 })).toEqual([3, "fetch t-0@3"]);
   });
 
+  test("never aims behind the log's end, whatever its epochs say", async () => {
+    const doctored = (): ModelLog => {
+      const log = logOf([1, 3], [2, 3], [4, 3]);
+      log.batches.splice(1);
+      log.endOffset = 3;
+      return log;
+    };
+    // Epoch 2 ends at 6, by the epochs alone.
+    expect(await told(doctored(), 0, { leaderEpoch: 2, endOffset: 100 })).toEqual([3, "fetch t-0@3"]);
+    expect((await told(doctored(), 0, { leaderEpoch: 3, endOffset: 100 }))[0]).toBe(3);
+  });
+
   test("where the log does not know the leader's epoch, goes to the end of the one before, and asks again, as often as it takes", async () => {
     const bench = new Bench();
     const replica = bench.follow(new ModelReplica("t", 0, logOf([1, 2], [3, 2], [5, 2])), 9);
@@ -573,6 +585,22 @@ describe("out of range", () => {
     expect(namesIn(bench.step("fetch"))).toEqual(["t-0@30"]);
   });
 
+  test("a log that can't start anew takes the partition out, and one that was unfollowed meanwhile is left alone", async () => {
+    const { bench } = await outOfRange(logOf([0, 2]));
+    bench.offsets("t-0", { offset: 40 });
+    bench.offsets("t-0", { offset: 30 });
+    const { followed } = bench.step("restart");
+    bench.said();
+    bench.core.restarted(followed, "failed");
+    expect([bench.core.size, bench.said()]).toEqual([0, ["partition failed"]]);
+
+    const { bench: other } = await outOfRange(logOf([0, 2]));
+    other.offsets("t-0", { offset: 40 });
+    other.offsets("t-0", { offset: 30 });
+    other.core.unfollow("t-0");
+    expect(forgottenIn(other.step("fetch"))).toEqual(["t-0"]);
+  });
+
   test("the leader has meanwhile what was asked for: the fetch is repeated", async () => {
     const { bench, replica } = await outOfRange(logOf([0, 2], [0, 2]));
     bench.offsets("t-0", { offset: 40 });
@@ -670,6 +698,22 @@ describe("assignments", () => {
     bench.core.restarted(truncation.followed, "done");
     bench.core.appended(truncation.followed, { kind: "appended" }, bench.nowMs);
     expect([bench.step("idle").untilMs, bench.said()]).toEqual([Infinity, []]);
+  });
+
+  test("an answer about epochs or offsets that fences the assignment before leaves the new one alone", async () => {
+    const bench = new Bench();
+    const replica = bench.follow(new ModelReplica("t", 0, logOf([0, 2])), 1);
+    const epochs = bench.step("epochs");
+    bench.follow(replica, 2);
+    bench.core.epochsAnswered(epochs.asked, epochsOf("t-0", { errorCode: ErrorCode.FENCED_LEADER_EPOCH }), bench.nowMs);
+    bench.epochs("t-0", { leaderEpoch: 0, endOffset: 2 });
+    await bench.local();
+    bench.step("fetch");
+    bench.fetched({ "t-0": { errorCode: ErrorCode.OFFSET_OUT_OF_RANGE } });
+    const offsets = bench.step("offsets");
+    bench.follow(replica, 3);
+    bench.core.offsetsAnswered(offsets.asked, offsetsOf("t-0", { errorCode: ErrorCode.FENCED_LEADER_EPOCH }), bench.nowMs);
+    expect(bench.step("epochs").request.topics[0]?.partitions).toMatchObject([{ currentLeaderEpoch: 3 }]);
   });
 
   test("work that was decided but not begun is dropped with an unfollow", () => {

@@ -351,8 +351,8 @@ export class FetcherCore {
     const data: { followed: Followed; data: FollowerData }[] = [];
     for (const [name, answer] of answers) {
       const followed = this.#byName.get(name);
-      const asked = this.#session.asked(name);
-      if (followed === undefined || asked?.followed !== followed || asked.offset !== followed.offset || !this.#isFetched(followed)) continue;
+      // The same assignment is as it was when it was asked for: only steps change it, and this one is not done yet.
+      if (followed === undefined || this.#session.asked(name)?.followed !== followed) continue;
       if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
         this.#say("warn", "fetch offset out of range", followed, { offset: followed.offset });
         this.#enter(followed, "outOfRange");
