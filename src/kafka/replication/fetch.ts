@@ -95,6 +95,8 @@ export async function readPartition(partition: Partition | ErrorCode, asked: Fet
   const { highWatermark, lastStableOffset, startOffset: logStartOffset } = log;
   const nothing: Fetched = { error, highWatermark, lastStableOffset, logStartOffset, chunks: [], bytes: 0, abortedTransactions: options.bound === "lastStableOffset" ? [] : null, diverging };
   if (diverging !== undefined) return nothing;
+  // The response is full: no file is touched to say how little there is room for.
+  if (maxBytes <= 0 && !options.minOneMessage) return fetchOffset >= logStartOffset && fetchOffset <= log.endOffset ? nothing : failedFetch(ErrorCode.OFFSET_OUT_OF_RANGE);
   const limits = { offset: fetchOffset, maxBytes, maxOffset: partition.boundOf(options.bound), minOneMessage: options.minOneMessage };
   const read = log.readTail(limits) ?? (await log.read(limits));
   if (read.kind === "refused") return failedFetch(read.error);

@@ -164,7 +164,7 @@ export class FollowerSessions {
     if (session === undefined || session.owner !== ownerOf(replicaId, clientId)) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND;
     // Nobody who waits for an answer asks again in the same session.
     if (session.epoch !== sessionEpoch || session.state !== "idle") return ErrorCode.INVALID_FETCH_SESSION_EPOCH;
-    session.epoch = sessionEpoch === EPOCH_MAX ? 1 : sessionEpoch + 1;
+    session.epoch = epochAfter(sessionEpoch);
     session.state = "answering";
     this.#sessions.delete(sessionId);
     this.#sessions.set(sessionId, session);
@@ -277,6 +277,11 @@ export class FollowerSessions {
       for (const entry of session.dirty) wait.look(entry);
     });
   }
+}
+
+/** 0 begins a session. */
+export function epochAfter(epoch: number): number {
+  return epoch === EPOCH_MAX ? 1 : epoch + 1;
 }
 
 function ownerOf(replicaId: number, clientId: string): string {

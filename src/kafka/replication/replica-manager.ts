@@ -156,6 +156,7 @@ export class ReplicaManager {
 
   async #create({ topic, name, state }: Item<PartitionState>): Promise<void> {
     const { host, logs, brokerId, lagMsMax, isr } = this.#options;
+    if (this.#phase === "closed") return;
     try {
       const log = await logs.getOrCreate(topic, state.partitionIndex, state.isNew);
       // Its directory may have failed since it was made.
@@ -173,12 +174,12 @@ export class ReplicaManager {
   }
 
   #mayBecome(item: Item<PartitionState>): ErrorCode {
+    // Its log may be closing too.
+    if (this.#phase === "closed") return ErrorCode.NOT_LEADER_OR_FOLLOWER;
     const known = this.#partitions.get(item.name);
     if (known === "offline") return ErrorCode.KAFKA_STORAGE_ERROR;
     if (known !== undefined && item.state.leaderEpoch <= known.leaderEpoch) return ErrorCode.STALE_CONTROLLER_EPOCH;
-    if (!this.#isAssigned(item) || known === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
-    // Closed meanwhile: its log may be closing too.
-    return this.#phase === "closed" ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE;
+    return this.#isAssigned(item) && known !== undefined ? ErrorCode.NONE : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
   }
 
   /** Nothing of the old parts is under way: leaders first, so that they serve as soon as they can. */
