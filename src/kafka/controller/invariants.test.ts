@@ -5,7 +5,7 @@ import { paths } from "../znodes/paths.ts";
 import { decodeTopic } from "../znodes/topic.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { nameOf } from "./context.ts";
-import { ClusterModel, type ModelBroker } from "./testing/cluster-model.ts";
+import { ClusterModel, type Leading, type ModelBroker } from "./testing/cluster-model.ts";
 
 type Operation =
   | { readonly kind: "toggleBroker" | "expireSession"; readonly broker: number }
@@ -165,15 +165,26 @@ function watchAnswers(cluster: ClusterModel): void {
   };
 }
 
-/** Leaders that still wait for an answer ask again, until they have one: they know what ZooKeeper has, then. */
+/**
+ * Leaders that still wait for an answer ask again, until they have one, and then throw out who does not fetch: a
+ * follower that died before the controller heard of its return to the ISR.
+ */
 function finishProposals(cluster: ClusterModel, prng: Prng): void {
+  proposeWhere(cluster, ({ isr, proposal }) => (proposal === undefined ? undefined : isr));
+  cluster.settle(prng);
+  proposeWhere(cluster, ({ isr }) => (isr.every((replica) => cluster.brokers.has(replica)) ? undefined : isr.filter((replica) => cluster.brokers.has(replica))));
+  cluster.settle(prng);
+}
+
+function proposeWhere(cluster: ClusterModel, isrOf: (leading: Leading) => readonly number[] | undefined): void {
   for (const { id, leading } of cluster.brokers.values()) {
-    for (const [name, { proposal }] of leading) {
+    if (id === oldBroker) continue;
+    for (const [name, known] of leading) {
       const dash = name.lastIndexOf("-");
-      if (id !== oldBroker && proposal !== undefined) cluster.propose(id, name.slice(0, dash), Number(name.slice(dash + 1)), []);
+      const isr = isrOf(known);
+      if (isr !== undefined) cluster.propose(id, name.slice(0, dash), Number(name.slice(dash + 1)), isr);
     }
   }
-  cluster.settle(prng);
 }
 
 function checkController(cluster: ClusterModel): void {
