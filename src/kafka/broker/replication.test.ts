@@ -11,6 +11,7 @@ import { StandaloneMember } from "../../zookeeper/server/standalone-member.ts";
 import { BrokerConnection } from "../client/broker-connection.ts";
 import { readBrokerConfig } from "../config/broker-config.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
+import { toBrokerId } from "../protocol/ids.ts";
 import { createTopics } from "../protocol/messages/create-topics.ts";
 import { fetch } from "../protocol/messages/fetch.ts";
 import { metadata } from "../protocol/messages/metadata.ts";
@@ -26,12 +27,17 @@ const TOPIC = "t";
 const BROKERS = [1, 2, 3] as const;
 /** A follower hears of the high watermark a fetch later. */
 const FOLLOWERS_LAG_MS = 2000;
+const LINGER_MS = 2500;
 
 interface Layout {
   readonly leader: number;
   readonly epoch: number;
   readonly isr: readonly number[];
+  readonly offline: readonly number[];
 }
+
+/** By partition, where replicas are not left to the broker. */
+type Assignment = readonly (readonly number[])[];
 
 class Cluster {
   readonly world: World;
@@ -74,20 +80,22 @@ class Cluster {
     return BrokerConnection.connect(this.client.host, { host: `kafka${id}`, port: 9092, clientId: "client", connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
   }
 
-  async layout(id: number): Promise<Layout[]> {
+  async layout(id: number, topic = TOPIC): Promise<Layout[]> {
     const connection = await this.connect(id);
-    const known = await connection.send(metadata, 9, { topics: [{ name: TOPIC }], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
+    const known = await connection.send(metadata, 9, { topics: [{ name: topic }], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
     connection.close();
     const partitions = known.topics[0]?.partitions ?? [];
-    return partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex).map(({ leaderId, leaderEpoch, isrNodes }) => ({ leader: leaderId, epoch: leaderEpoch, isr: isrNodes.toSorted((a, b) => a - b) }));
+    return partitions
+      .toSorted((a, b) => a.partitionIndex - b.partitionIndex)
+      .map(({ leaderId, leaderEpoch, isrNodes, offlineReplicas }) => ({ leader: leaderId, epoch: leaderEpoch, isr: isrNodes.toSorted((a, b) => a - b), offline: offlineReplicas }));
   }
 
   /** Until it holds in the Metadata of all these brokers. */
-  async until(holds: (layout: readonly Layout[]) => boolean, asked: readonly number[], withinMs = 60_000): Promise<void> {
+  async until(holds: (layout: readonly Layout[]) => boolean, asked: readonly number[], topic = TOPIC, withinMs = 60_000): Promise<void> {
     const deadline = this.world.nowMs + withinMs;
     let last = "";
     while (this.world.nowMs < deadline) {
-      const layouts = await this.world.settle(Promise.all(asked.map((id) => this.layout(id).catch((error: unknown) => String(error)))));
+      const layouts = await this.world.settle(Promise.all(asked.map((id) => this.layout(id, topic).catch((error: unknown) => String(error)))));
       if (layouts.every((layout) => typeof layout !== "string" && layout.length > 0 && holds(layout))) return;
       last = JSON.stringify(layouts);
       await this.world.run({ forMs: 100 });
@@ -95,11 +103,12 @@ class Cluster {
     throw new Error(`not within ${withinMs} ms: ${last}`);
   }
 
-  async createTopic(partitions: number): Promise<void> {
+  async createTopic(name: string, assignment: Assignment, inSyncMin = 1): Promise<void> {
+    const assignments = assignment.map((replicas, partitionIndex) => ({ partitionIndex, brokerIds: replicas.map(toBrokerId) }));
+    const topics = [{ name, numPartitions: -1, replicationFactor: -1, assignments, configs: [{ name: "min.insync.replicas", value: String(inSyncMin) }] }];
     const attempt = async (): Promise<boolean> => {
       for (const id of this.brokers.keys()) {
         const connection = await this.connect(id);
-        const topics = [{ name: TOPIC, numPartitions: partitions, replicationFactor: 3, assignments: [], configs: [{ name: "min.insync.replicas", value: "2" }] }];
         const answer = await connection.send(createTopics, 5, { topics, timeoutMs: 10_000, validateOnly: false });
         connection.close();
         if (answer.topics[0]?.errorCode === ErrorCode.NONE || answer.topics[0]?.errorCode === ErrorCode.TOPIC_ALREADY_EXISTS) return true;
@@ -127,7 +136,7 @@ function startBroker(host: Host, id: number): Promise<Broker> {
   const text = [
     `broker.id=${id}`,
     `listeners=PLAINTEXT://kafka${id}:9092`,
-    "log.dirs=/kafka",
+    "log.dirs=/kafka/a,/kafka/b",
     "zookeeper.connect=zookeeper:2181/kafka",
     "zookeeper.session.timeout.ms=6000",
     "replica.lag.time.max.ms=3000",
@@ -144,7 +153,9 @@ function startBroker(host: Host, id: number): Promise<Broker> {
 /** Writes 0, 1, 2, … to one partition with acks=all, each until it is acknowledged; it may stand there more than once. */
 class Producer {
   acknowledged = 0;
-  /** Answers other than NONE and NOT_LEADER_OR_FOLLOWER, and requests without an answer. */
+  /** The longest time without an acknowledgement. */
+  waitedMsMax = 0;
+  /** Answers other than NONE and NOT_LEADER_OR_FOLLOWER, and requests that timed out. */
   readonly failures: string[] = [];
   readonly #cluster: Cluster;
   readonly #partition: number;
@@ -157,10 +168,9 @@ class Producer {
   async run(isOver: () => boolean): Promise<void> {
     let connection: { readonly broker: number; readonly way: BrokerConnection } | undefined;
     const { host } = this.#cluster.client;
+    let lastMs = host.clock.monotonicMs();
     while (!isOver()) {
       try {
-        // A broker that stops closes idle connections: no failure.
-        if (connection?.way.closed === true) connection = undefined;
         const broker = connection?.broker ?? (await this.#leader());
         if (broker < 0) {
           await pause(host, 50);
@@ -174,13 +184,16 @@ class Producer {
         const error = answer.responses[0]?.partitionResponses[0]?.errorCode;
         if (error === ErrorCode.NONE) {
           this.acknowledged += 1;
+          this.waitedMsMax = Math.max(this.waitedMsMax, host.clock.monotonicMs() - lastMs);
+          lastMs = host.clock.monotonicMs();
           await pause(host, 20);
           continue;
         }
         if (error !== ErrorCode.NOT_LEADER_OR_FOLLOWER) this.failures.push(String(error));
       } catch (thrown) {
         if (errorCode(thrown) === undefined) throw thrown;
-        this.failures.push(String(errorCode(thrown)));
+        // A broker that has stopped answers nobody.
+        if (errorCode(thrown) !== "ECONNRESET" && errorCode(thrown) !== "ECONNREFUSED") this.failures.push(String(errorCode(thrown)));
       }
       connection?.way.close();
       connection = undefined;
@@ -241,7 +254,7 @@ async function started(seed: number, partitions: number): Promise<{ cluster: Clu
   const cluster = new Cluster(seed);
   for (const id of BROKERS) cluster.start(id);
   await cluster.settleAll();
-  await cluster.createTopic(partitions);
+  await cluster.createTopic(TOPIC, Array.from({ length: partitions }, (_, index) => BROKERS.map((_id, at) => must(BROKERS[(index + at) % BROKERS.length], "broker"))), 2);
   await cluster.until((layout) => layout.length === partitions && layout.every(({ isr }) => isr.length === 3), BROKERS);
   return { cluster, world: cluster.world };
 }
@@ -285,11 +298,15 @@ test("a broker that stops hands its partitions over first: nobody waits, nothing
       await cluster.stop(id);
       const node = cluster.node(id);
       expect(node.log.lines().join("\n")).toContain("controlled shutdown succeeded");
+      // What it has closed takes its leave for a while yet.
+      await world.run({ forMs: LINGER_MS });
       expect(node.resources).toEqual({ files: [], connections: 0, listeners: 0 });
       node.kill();
       const others = BROKERS.filter((other) => other !== id);
-      const now = await world.settle(cluster.layout(must(others[0], "another broker")));
-      expect(now.map(({ leader, isr }) => [leader === id || leader < 0, isr.includes(id)])).toEqual([[false, false], [false, false], [false, false]]);
+      for (const other of others) {
+        const now = await world.settle(cluster.layout(other));
+        expect(now.map(({ leader, isr }) => [leader === id || leader < 0, isr.includes(id)])).toEqual([[false, false], [false, false], [false, false]]);
+      }
       const then = producers.map(({ acknowledged }) => acknowledged);
       await world.run({ until: () => producers.every(({ acknowledged }, index) => acknowledged >= (then[index] ?? 0) + 10), withinMs: 20_000 });
       cluster.start(id);
@@ -299,6 +316,56 @@ test("a broker that stops hands its partitions over first: nobody waits, nothing
     over = true;
     await world.settle(produced);
     expect(producers.flatMap(({ failures }) => failures)).toEqual([]);
+    expect(Math.max(...producers.map(({ waitedMsMax }) => waitedMsMax))).toBeLessThan(1000);
+    await world.run({ forMs: FOLLOWERS_LAG_MS });
+    for (const [partition, { acknowledged }] of producers.entries()) {
+      for (const id of BROKERS) expectAll(await world.settle(readAll(cluster, id, partition)), acknowledged);
+    }
+  }));
+
+test("what can't be handed over is said, and what could be does not come back into sync with the broker that stops", () =>
+  withTripwires(async () => {
+    const { cluster, world } = await started(23, 1);
+    await cluster.createTopic("solo", [[1, 2]]);
+    await cluster.until(([solo]) => solo?.isr.length === 2, BROKERS, "solo");
+    cluster.kill(2);
+    await cluster.until(([solo]) => solo?.isr.join() === "1", [1, 3], "solo");
+    await cluster.until(([now]) => now?.isr.join() === "1,3", [1, 3]);
+    await cluster.stop(1);
+    const said = cluster.node(1).log.lines().filter((line) => line.includes("controlled shutdown"));
+    expect(said.join()).toMatch(/controlled shutdown failed.*remaining: \[ 'solo-0' \]/);
+    expect(cluster.node(3).log.lines().filter((line) => /ISR expands.*to: \[ 3, 1 \]/.test(line))).toEqual([]);
+    cluster.node(1).kill();
+    await cluster.until(([now]) => now?.leader === 3 && now.isr.join() === "3", [3]);
+    await cluster.until(([solo]) => solo?.leader === -1, [3], "solo");
+    cluster.start(1);
+    await cluster.until(([solo]) => solo?.leader === 1, [3], "solo");
+    await cluster.until(([now]) => now?.isr.join() === "1,3", [3]);
+    await world.run({ forMs: FOLLOWERS_LAG_MS });
+  }));
+
+test("a log directory that fails is announced: others lead what was in it, the rest stays where it is", () =>
+  withTripwires(async () => {
+    const { cluster, world } = await started(24, 6);
+    const disk = cluster.node(1).disk;
+    disk.inject = ({ operation, path }) => (path.startsWith("/kafka/a/") && operation !== "read" ? "EIO" : undefined);
+    const producers = [0, 1, 2, 3, 4, 5].map((partition) => new Producer(cluster, partition));
+    let over = false;
+    const produced = Promise.all(producers.map((producer) => producer.run(() => over)));
+    await cluster.until((layout) => layout.some(({ offline }) => offline.includes(1)) && layout.every(({ offline, isr }) => offline.includes(1) !== isr.includes(1)), BROKERS);
+    await cluster.until((layout) => layout.every(({ leader, offline }) => leader > 0 && !offline.includes(leader)), BROKERS);
+    const layout = await world.settle(cluster.layout(1));
+    expect(layout.some(({ offline }) => offline.length === 0)).toBe(true);
+    expect(layout.some(({ leader }) => leader === 1)).toBe(true);
+    const then = producers.map(({ acknowledged }) => acknowledged);
+    await world.run({ until: () => producers.every(({ acknowledged }, index) => acknowledged >= (then[index] ?? 0) + 10), withinMs: 20_000 });
+    over = true;
+    await world.settle(produced);
+    cluster.kill(1);
+    disk.inject = undefined;
+    cluster.start(1);
+    await cluster.settleAll();
+    await cluster.until((now) => now.every(({ isr, offline }) => isr.length === 3 && offline.length === 0), BROKERS);
     await world.run({ forMs: FOLLOWERS_LAG_MS });
     for (const [partition, { acknowledged }] of producers.entries()) {
       for (const id of BROKERS) expectAll(await world.settle(readAll(cluster, id, partition)), acknowledged);
