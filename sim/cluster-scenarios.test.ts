@@ -178,7 +178,7 @@ test("an ISR goes down to one and comes back; with fewer than min.insync.replica
 test("brokers that are stopped and started one after the other hand over: produces are told who does not lead, or cut off, and go on at once", async () => {
   await Scenario.play({ topics: ["t"], members: 3 }, async (s) => {
     await s.topic("t", { partitions: 6, settings: SAFE });
-    const producers = Array.from({ length: 6 }, (_, partition) => new IdempotentProducer(s.newClient(), { name: `p${partition}`, topic: "t", partition, window: 1, pauseMsMax: 40, largeBytes: 0 }));
+    const producers = Array.from({ length: 6 }, (_, partition) => new IdempotentProducer(s.newClient(), { name: `p${partition}`, topic: "t", partition, window: 1, pauseMsMax: 40, valueBytesMax: 250, largeBytes: 0 }));
     for (const producer of producers) producer.start();
     for (const broker of s.cluster.brokerIds) {
       await s.run(1000);
@@ -205,7 +205,7 @@ for (const part of ["leader", "follower", "controller"] as const) {
       const controller = await s.controller();
       const [first, second] = s.others(controller);
       await s.topic("t", { assignments: [part === "controller" ? [first, controller, second] : [first, second, controller]], settings: SAFE });
-      const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 20, largeBytes: 0 });
+      const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 20, valueBytesMax: 250, largeBytes: 0 });
       producer.start();
       const struck = { leader: first, follower: second, controller }[part];
       for (const ms of [1, 30, 99]) {
@@ -226,7 +226,7 @@ for (const part of ["leader", "follower", "controller"] as const) {
 test("a broker that lost its power and its session comes back to what the two others have kept", async () => {
   await Scenario.play({ topics: ["t"], settings: ["log.segment.bytes=4096"] }, async (s) => {
     await s.topic("t", { settings: SAFE });
-    const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 10, largeBytes: 0 });
+    const producer = new IdempotentProducer(s.newClient(), { name: "p", topic: "t", partition: 0, window: 1, pauseMsMax: 10, valueBytesMax: 250, largeBytes: 0 });
     producer.start();
     for (const broker of [1, 2, 1]) {
       await s.run(1500);

@@ -5,10 +5,10 @@ import { must } from "../src/lib/assert.ts";
 import { partitionName } from "../src/kafka/log/names.ts";
 import { checkRead, checkWritten, type FinalLog } from "./kafka/check-records.ts";
 import { ClusterClient } from "./kafka/client.ts";
-import { ClusterWorld } from "./kafka/cluster-world.ts";
+import { ClusterWorld, type HeardLine } from "./kafka/cluster-world.ts";
 import { Convergence } from "./kafka/convergence.ts";
 import { draw, FAULTS_FROM_MS, type Draw } from "./kafka/draw.ts";
-import { healAll, planEndMs, schedulePlan, type Fault, type FaultKind } from "./kafka/faults.ts";
+import { healAll, planEndMs, schedulePlan, type Fault, type FaultKind, type Scene } from "./kafka/faults.ts";
 import { Invariants } from "./kafka/invariants.ts";
 import { Marks } from "./kafka/marks.ts";
 import { IdempotentProducer, PlainProducer, type ProducerOptions } from "./kafka/producers.ts";
@@ -75,6 +75,8 @@ class Run {
   readonly #marks = new Marks();
   readonly #churn: TopicChurn;
   readonly #judgeClient: ClusterClient;
+  /** Who waits for what a broker logs. */
+  #ambushes: { readonly message: string; readonly hear: (broker: SimNode) => void }[] = [];
   #clients = 0;
   #violation: Violation | undefined;
   #looking = true;
@@ -84,12 +86,7 @@ class Run {
     this.#plan = drawn.plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
     this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: () => false });
     this.#cluster = new ClusterWorld(this.#world, drawn.shape);
-    this.#cluster.onLine = (line) => {
-      this.#marks.hear(line);
-      if (line.message !== "truncates below the high watermark" || (drawn.unclean && String(line.fields["partition"]).startsWith(LOOSE))) return;
-      // Thrown at the next look: here it would be the broker's.
-      this.#violation ??= new Violation("what is committed stays", `broker ${line.broker} truncates ${JSON.stringify(line.fields)}`);
-    };
+    this.#cluster.onLine = (line) => this.#hear(line);
     this.#judge = this.#world.addNode("judge");
     this.#judgeClient = this.#client(this.#judge);
     const loose = { "min.insync.replicas": "1", "unclean.leader.election.enable": String(drawn.unclean), ...(drawn.retained && { "retention.bytes": "12000", "segment.bytes": "4096" }) };
@@ -109,9 +106,10 @@ class Run {
     for (const topic of this.#topics) await world.settle(makeTopic(this.#judgeClient, topic));
     await world.run({ untilMs: Math.max(world.nowMs, FAULTS_FROM_MS - 1500) });
     this.#startWork();
-    const happened = schedulePlan({ cluster: this.#cluster, controller: () => known(this.#judgeClient.controllerId), leader: () => known(this.#judgeClient.partition(SAFE, 0)?.leader) }, this.#plan);
+    const happened = schedulePlan(this.#scene(), this.#plan);
     this.#keepKnowing();
     await world.run({ untilMs: Math.max(world.nowMs, planEndMs(this.#plan)) });
+    this.#ambushes = [];
     healAll(this.#cluster);
     const healedMs = world.nowMs;
     await this.#convergence.agreed({ preferred: true });
@@ -147,6 +145,24 @@ class Run {
     return new ClusterClient({ host: node.host, name, brokers: this.#cluster.brokers.map((broker) => broker.name), draws: this.#world.prng(`workload/${name}`), timeoutMs: TIMEOUT_MS });
   }
 
+  #scene(): Scene {
+    return {
+      cluster: this.#cluster,
+      controller: () => known(this.#judgeClient.controllerId),
+      leader: () => known(this.#judgeClient.partition(SAFE, 0)?.leader),
+      onLine: (message, hear) => this.#ambushes.push({ message, hear }),
+    };
+  }
+
+  #hear(line: HeardLine): void {
+    this.#marks.hear(line);
+    const ambush = this.#ambushes.findIndex(({ message }) => message === line.message);
+    if (ambush >= 0) for (const { hear } of this.#ambushes.splice(ambush, 1)) hear(this.#cluster.node(line.broker));
+    if (line.message !== "truncates below the high watermark" || (this.#draw.unclean && String(line.fields["partition"]).startsWith(LOOSE))) return;
+    // Thrown at the next look: here it would be the broker's.
+    this.#violation ??= new Violation("what is committed stays", `broker ${line.broker} truncates ${JSON.stringify(line.fields)}`);
+  }
+
   #startWork(): void {
     const [first, second] = this.#cluster.clients.map((node) => () => this.#client(node));
     const [writer, readerClient] = [must(first, "client"), must(second, "client")];
@@ -158,7 +174,7 @@ class Run {
     for (const { name: topic, partitions } of this.#topics) {
       const lossy = topic !== SAFE;
       for (let partition = 0; partition < partitions; partition++) {
-        const options = (name: string): ProducerOptions => ({ ...producers, ...(lossy && retained && { largeBytes: 0 }), name: `${partitionName(topic, partition)}/${name}`, topic, partition });
+        const options = (name: string): ProducerOptions => ({ ...producers, ...(lossy && retained && { largeBytes: 0, valueBytesMax: 1500 }), name: `${partitionName(topic, partition)}/${name}`, topic, partition });
         if (!lossy || (!unclean && partition === 0)) add(new IdempotentProducer(writer(), options("all")));
         if (lossy) add(new PlainProducer(writer(), options("one")));
         const reader = new PartitionReader(readerClient(), { ...readers, topic, partition, retained: lossy && retained, unclean: lossy && unclean });

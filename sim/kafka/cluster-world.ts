@@ -42,7 +42,6 @@ const CLIENT_PORT = 2181;
 const QUORUM_PORT = 2888;
 /** A stop is over by then, whatever is wrong with the others. */
 const STOP_MS_MAX = 90_000;
-const ACCEPT_MS_MAX = 250;
 
 /** ZooKeeper members, brokers and clients of one world, each on its own node, and the lives that they lead. */
 export class ClusterWorld {
@@ -122,14 +121,15 @@ export class ClusterWorld {
     });
     await broker.stop();
     limit.cancel();
-    // Connections that the system has taken, and nobody accepts any more, need a moment to end.
-    this.world.after(ACCEPT_MS_MAX, () => {
+    const { files, listeners } = node.resources;
+    // Connections of clients have been ended, and go when those answer, or with the process.
+    const left = [...this.world.net.ends].filter(({ machine, localPort }) => machine.name === node.name && localPort !== BROKER_PORT);
+    if (files.length + listeners + left.length > 0) {
+      throw new Violation("a stop leaves nothing open", `${node.name} has the files [${files.join()}], ${listeners} listeners and connections to [${left.map(({ peerMachine, remotePort }) => `${peerMachine.name}:${remotePort}`).join()}]`);
+    }
+    // In a turn of the world's own: the node must not end in its own midst.
+    this.world.after(0, () => {
       if (isOver()) return;
-      const { files, connections, listeners } = node.resources;
-      if (files.length + connections + listeners > 0) {
-        const ends = [...this.world.net.ends].filter((end) => end.machine.name === node.name).map((end) => `${end.localPort} to ${end.peerMachine.name}:${end.remotePort}`);
-        throw new Violation("a stop leaves nothing open", `${node.name} has the files [${files.join()}], ${connections} connections [${ends.join()}] and ${listeners} listeners`);
-      }
       node.kill();
       if (this.#stopping.get(node)?.startsAgain === true) this.restart(node);
     });

@@ -10,7 +10,7 @@ export interface Draw {
   /** Of the topic `loose`: whether a replica that is not in sync may lead, and whether old segments go. */
   readonly unclean: boolean;
   readonly retained: boolean;
-  readonly producers: { readonly window: number; readonly pauseMsMax: number; readonly largeBytes: number };
+  readonly producers: { readonly window: number; readonly pauseMsMax: number; readonly valueBytesMax: number; readonly largeBytes: number };
   readonly readers: { readonly maxWaitMs: number; readonly maxBytes: number };
   readonly churnPauseMsMax: number;
   readonly kinds: readonly FaultKind[];
@@ -77,7 +77,7 @@ export function draw(seed: string): Draw {
     },
     unclean,
     retained,
-    producers: { window: shape.pick([1, 3, 5]), pauseMsMax: shape.pick([40, 120, 300]), largeBytes: segmentBytes > 100_000 ? shape.pick([0, 70_000, 100_000]) : 0 },
+    producers: { window: shape.pick([1, 3, 5]), pauseMsMax: shape.pick([40, 120, 300]), valueBytesMax: 250, largeBytes: segmentBytes > 100_000 ? shape.pick([0, 70_000, 100_000]) : 0 },
     readers: { maxWaitMs: shape.pick([100, 500]), maxBytes: shape.pick([300, 10_000, 200_000]) },
     churnPauseMsMax: shape.pick([200, 2000]),
     kinds,

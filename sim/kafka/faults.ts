@@ -7,7 +7,7 @@ import type { ClusterWorld } from "./cluster-world.ts";
 /** Which brokers a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "controller" | "leader" | "two" | "all";
 
-export const FAULT_KINDS = ["kill", "bounce", "stop", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
+export const FAULT_KINDS = ["kill", "bounce", "stop", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, as data: a run can be repeated with any part of its plan. */
@@ -36,6 +36,7 @@ const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   kill: [1, 10_000],
   bounce: [1, 100],
   stop: [1, 3000],
+  ambush: [1, 4000],
   member: [1, 3000],
   pause: [50, 12_000],
   isolate: [100, 10_000],
@@ -48,6 +49,9 @@ const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   slowNet: [500, 4000],
   clock: [1, 1],
 };
+
+/** At what a broker may be killed in the midst of: what it says when it begins, or has just done. */
+const AMBUSHES = ["truncated", "ISR shrinks", "ISR expands", "ISRs altered", "broker shuts down", "elected as the controller", "ready as the controller", "topic deletion starts", "new partitions", "segments deleted", "stopping", "fenced by its leader"] as const;
 
 const TARGETS: readonly Target[] = ["any", "any", "any", "controller", "controller", "leader", "leader", "two", "all"];
 
@@ -71,6 +75,8 @@ export interface Scene {
   /** As clients know them. */
   readonly controller: () => number | undefined;
   readonly leader: () => number | undefined;
+  /** Hears of the next broker that logs this. */
+  readonly onLine: (message: string, hear: (broker: SimNode) => void) => void;
 }
 
 /** Puts every fault of the plan on the world's calendar. Returns how many came to pass, by kind, once they have. */
@@ -127,8 +133,23 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
         after(fault.forMs, () => cluster.restart(node));
       }
       return true;
+    case "ambush":
+      scene.onLine(must(AMBUSHES[die(0, AMBUSHES.length)], "ambush"), (node) => {
+        // Often within the next few requests, sometimes a good deal later.
+        after(die(1, die(2, 3) === 0 ? 100_000 : 5000) / 1000, () => {
+          node.kill();
+          after(fault.forMs, () => cluster.restart(node));
+        });
+      });
+      return true;
     case "member": {
-      const struck = die(0, 4) === 0 ? members : [must(members[die(1, members.length)], "member")];
+      const alone = must(members[die(1, members.length)], "member");
+      if (die(0, 4) === 1 && members.length > 1) {
+        world.net.partition([alone], members);
+        heal();
+        return true;
+      }
+      const struck = die(0, 4) === 0 ? members : [alone];
       for (const node of struck) {
         if (die(2, 2) === 0) node.kill();
         else node.powerLoss();

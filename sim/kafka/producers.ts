@@ -13,6 +13,7 @@ export interface ProducerOptions {
   /** Batches under way at a time. */
   readonly window: number;
   readonly pauseMsMax: number;
+  readonly valueBytesMax: number;
   /** Of a record's value now and then; 0: never. */
   readonly largeBytes: number;
 }
@@ -87,11 +88,11 @@ abstract class PartitionProducer {
 
   protected makeBatch(): Batch {
     const { draws, host } = this.client;
-    const { name, largeBytes } = this.options;
+    const { name, largeBytes, valueBytesMax } = this.options;
     const first = this.created;
     const large = largeBytes > 0 && draws.chance(1, 25);
     const count = large ? 1 : draws.pick([1, 1, 1, 2, 5]);
-    const records = Array.from({ length: count }, (_, index) => ({ key: null, value: valueOf(name, first + index, large ? largeBytes : draws.between(12, 250)), timestamp: host.clock.wallMs() }));
+    const records = Array.from({ length: count }, (_, index) => ({ key: null, value: valueOf(name, first + index, large ? largeBytes : draws.between(12, valueBytesMax)), timestamp: host.clock.wallMs() }));
     this.created += count;
     return { first, records };
   }
