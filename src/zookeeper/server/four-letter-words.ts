@@ -1,4 +1,6 @@
 import type { Disk } from "../../host/disk.ts";
+import { must } from "../../lib/assert.ts";
+import { formatEnsemble } from "../config/ensemble.ts";
 import { NO_SESSION, toHex } from "../protocol/ids.ts";
 import type { WatcherId, WatchTable } from "../tree/watches.ts";
 import type { ClientConnection } from "./connection.ts";
@@ -181,7 +183,14 @@ async function configuration({ config, host, port }: ClientServer, role: Role): 
     `minSessionTimeout=${config.minSessionTimeout}`,
     `maxSessionTimeout=${config.maxSessionTimeout}`,
     `serverId=${role.mode === "standalone" ? 0 : (config.myId ?? 0)}`,
-  );
+  ) + (role.mode === "standalone" ? "" : membership(config));
+}
+
+/** Source: QuorumZooKeeperServer.dumpConf. */
+function membership({ initLimit, syncLimit, electionAlg, ensemble, self }: ServerConfig): string {
+  const { electionPort, quorumPort, role } = must(self, "a member of an ensemble has a line in it");
+  const own = [`initLimit=${initLimit}`, `syncLimit=${syncLimit}`, `electionAlg=${electionAlg}`, `electionPort=${electionPort}`, `quorumPort=${quorumPort}`, `peerType=${role === "observer" ? 1 : 0}`];
+  return lines(...own, "membership: ") + formatEnsemble(ensemble);
 }
 
 /** In bytes. Apache's 3.5.9 shows each under the other's name, and so do we. */

@@ -119,6 +119,7 @@ export class QuorumMember {
     const { database, epochs } = this.#history;
     const { state, vote } = await this.#elector.elect({ lastZxid: database.tree.lastZxid, currentEpoch: epochs.current });
     if (this.#closed) return;
+    this.#watch.elected(vote.leader);
     if (state === "leading") await this.#lead();
     else await this.#follow(vote.leader);
     this.#term = undefined;

@@ -17,6 +17,7 @@ export class QuorumWatch {
   readonly #host: Host;
   readonly #options: QuorumWatchOptions;
   #since = 0;
+  #leader: number | undefined;
   #timer: Timer | undefined;
 
   constructor(host: Host, options: QuorumWatchOptions) {
@@ -24,11 +25,17 @@ export class QuorumWatch {
     this.#options = options;
   }
 
-  /** Clients are not served from here on. */
+  /** Clients are not served from here on, and a leader is looked for. */
   unserved(): void {
+    this.#leader = undefined;
     if (this.#timer !== undefined) return;
     this.#since = this.#host.clock.wallMs();
     this.#reportAfter(FIRST_REPORT_MS);
+  }
+
+  /** A leader has been found; clients are served once it has a quorum's history. */
+  elected(leader: number): void {
+    this.#leader = leader;
   }
 
   served(): void {
@@ -45,10 +52,12 @@ export class QuorumWatch {
 
   #describe(): string {
     const { self, ensemble } = this.#options;
+    const since = new Date(this.#since).toISOString();
+    if (this.#leader !== undefined) return `not serving since ${since}: ${this.#leader === self.id ? "elected to lead, waiting for a quorum to take over this member's history" : `being brought up to date by member ${this.#leader}, which was elected to lead`}`;
     const there = new Set(this.#options.connected());
     const missing = ensemble.members.filter(({ id }) => id !== self.id && !there.has(id));
     const voting = voters(ensemble).length;
     const whom = missing.length === 0 ? "all members are there, and have not agreed on a leader yet" : `waiting for ${missing.map(({ id, host, electionPort }) => `member ${id} (${host}:${electionPort})`).join(" and ")}`;
-    return `no quorum since ${new Date(this.#since).toISOString()}, ${Math.floor(voting / 2) + 1} of ${voting} voting members are needed: ${whom}`;
+    return `no quorum since ${since}, ${Math.floor(voting / 2) + 1} of ${voting} voting members are needed: ${whom}`;
   }
 }

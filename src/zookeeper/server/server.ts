@@ -33,6 +33,9 @@ export type ServerConfig = Pick<
   | "clientAddress"
   | "dataDir"
   | "dataLogDir"
+  | "electionAlg"
+  | "ensemble"
+  | "initLimit"
   | "juteMaxbuffer"
   | "maxClientCnxns"
   | "maxSessionTimeout"
@@ -40,7 +43,9 @@ export type ServerConfig = Pick<
   | "myId"
   | "nioSessionlessCnxnTimeout"
   | "readonlymodeEnabled"
+  | "self"
   | "skipACL"
+  | "syncLimit"
   | "tickTime"
 >;
 

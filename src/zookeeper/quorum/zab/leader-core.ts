@@ -140,9 +140,9 @@ export class LeaderCore {
     return this.#epoch;
   }
 
-  /** Learners that have the leader's history. */
+  /** Followers that have the leader's history. */
   get following(): number {
-    return [...this.#learners.values()].filter(({ stage }) => stage === "following").length;
+    return [...this.#learners.values()].filter(({ stage, observer }) => stage === "following" && !observer).length;
   }
 
   get waitingSyncs(): number {

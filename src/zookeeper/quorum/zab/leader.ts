@@ -94,7 +94,7 @@ export class Leader {
     this.#over = new Promise((resolve) => (this.#end = resolve));
   }
 
-  /** How many learners are connected, how many of them follow, and how many syncs wait. */
+  /** How many learners are connected, how many followers have the leader's history, and how many syncs wait. */
   get learners(): { readonly connected: number; readonly following: number; readonly waitingSyncs: number } {
     return { connected: this.#links.size, following: this.#core.following, waitingSyncs: this.#core.waitingSyncs };
   }
