@@ -60,6 +60,14 @@ describe("a full request", () => {
     }
   });
 
+  test("that was to close a session, and was answered badly, is begun anew without it", () => {
+    const bench = Bench.open();
+    bench.session.failed();
+    expect(bench.build()).toBe("7/0 +a@0,b@0 -");
+    expect(bench.session.answered(0, 8, ["a"])).toBe(false);
+    expect(bench.build()).toBe("0/0 +a@0,b@0 -");
+  });
+
   test("of nothing is not due", () => {
     const bench = new Bench();
     expect(bench.session.due).toBe(false);

@@ -353,7 +353,7 @@ async function run(seed: number): Promise<Cluster> {
   return cluster;
 }
 
-const SEEDS = 20;
+const SEEDS = 12;
 
 test(`over ${SEEDS} seeds of elections, deaths and losses no committed record is truncated, no offset is skipped, and after quiet all logs are equal`, async () => {
   let removed = 0;
@@ -372,5 +372,5 @@ test(`over ${SEEDS} seeds of elections, deaths and losses no committed record is
   }
   // The runs meet what they are for.
   expect(removed).toBeGreaterThan(SEEDS);
-  expect(Math.min(said.older, said.refused, said.fenced)).toBeGreaterThan(10);
+  expect(Math.min(said.older, said.refused, said.fenced)).toBeGreaterThan(SEEDS);
 });
