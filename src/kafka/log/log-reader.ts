@@ -50,10 +50,18 @@ export class LogReader {
     this.#tail = tail;
   }
 
+  /** Of one segment, as from a file: Apache's follower gives up a partition that it is sent more of at once than segment.bytes. */
   tail(limits: ReadLimits): LogRead | undefined {
     if (limits.offset >= limits.maxOffset) return nothingAt(limits.offset);
-    const read = this.#tail.read(limits);
-    return read === undefined ? undefined : { kind: "read", ...read };
+    for (let segment = this.#segments.floor(limits.offset) ?? this.#segments.first; ; ) {
+      const next = this.#segments.after(segment);
+      const isLast = next === undefined || next.baseOffset >= limits.maxOffset;
+      const read = this.#tail.read(isLast ? limits : { ...limits, maxOffset: next.baseOffset });
+      if (read === undefined) return undefined;
+      if (read.bytes > 0 || isLast) return { kind: "read", ...read };
+      // A gap lies between them.
+      segment = next;
+    }
   }
 
   /** What is not in the tail is written. */
