@@ -159,6 +159,13 @@ test("a version that is not ZooKeeper's is refused; what is there is read, so th
   expect(ask(cluster, 1, asked({ isr: [1, 3] })).topics[0]?.partitions[0]).toMatchObject({ errorCode: 0, currentIsrVersion: 1 });
 });
 
+test("the leader's version counts, not the controller's: one that has not seen the last change is refused, one from nowhere too", () => {
+  const cluster = led();
+  ask(cluster, 1, asked());
+  for (const zkVersion of [0, 2]) expect(codes(ask(cluster, 1, asked({ isr: [1], zkVersion })))).toEqual([ErrorCode.INVALID_UPDATE_VERSION]);
+  expect(cluster.partitionState("orders", 0)).toMatchObject({ isr: [1, 2], zkVersion: 1 });
+});
+
 test("the ISR asked for, but written under an earlier controller, is not this controller's own write", () => {
   const cluster = led();
   cluster.stop(1);

@@ -400,6 +400,14 @@ describe("a question to the controller", () => {
     await stage.world.run({ forMs: 0 });
     expect(answers).toEqual([notController, noShutdown]);
     expect(stage.port.requests).toBe(0);
+    // Nor does it wait for what the broker is about.
+    stage.port.silent = true;
+    stage.controller.start();
+    await stage.world.run({ forMs: 10 });
+    const later = askBoth(stage);
+    await stage.world.run({ forMs: 0 });
+    expect(later.answers).toEqual([notController, noShutdown]);
+    await stage.world.settle(stage.controller.close());
   });
 
   test("is refused when the session ends, under way or not yet begun", async () => {
