@@ -84,13 +84,13 @@ export class ServerProcess {
   }
 }
 
-/** Waits until `condition` gives something, asking every 20 ms, for at most 30 s. */
-export async function eventually<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
-  const deadline = performance.now() + 30_000;
+/** Waits until `condition` gives something, asking every 20 ms, for at most 30 s; whoever allows more says why. */
+export async function eventually<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false, withinMs = 30_000): Promise<T> {
+  const deadline = performance.now() + withinMs;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`not within 30 s: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs / 1000} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

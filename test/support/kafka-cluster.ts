@@ -1,0 +1,254 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { expect } from "vitest";
+import { realHost } from "../../src/host/real/host.ts";
+import { BrokerConnection } from "../../src/kafka/client/broker-connection.ts";
+import { metadata } from "../../src/kafka/protocol/messages/metadata.ts";
+import type { ZooKeeperClient } from "../../src/zookeeper/client/client.ts";
+import { startApacheZooKeeper, type ApacheZooKeeper } from "./apache-zookeeper.ts";
+import { eventually, freePort, run, ServerProcess, temporaryDirectory } from "./processes.ts";
+import { connectClient } from "./zookeeper-clients.ts";
+
+/** Who runs on a broker's directory: ours from dist/, or Apache's. */
+export type BrokerKind = "odradek" | "apache";
+
+export interface PartitionLayout {
+  readonly leader: number;
+  readonly epoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+}
+
+interface BrokerPlace {
+  readonly id: number;
+  readonly kind: BrokerKind;
+  readonly port: number;
+  readonly directory: string;
+  readonly classPath: string;
+}
+
+const SCRIPT = resolve(import.meta.dirname, "../../bin/kafka-server-start.sh");
+const JAVA_OPTIONS = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+
+/** A JVM takes 3 s to a serving broker, and many times that while other processes want its core. */
+const JVM_START_MS_MAX = 60_000;
+
+/** Short, so that a cluster notices and mends within a test what takes it minutes by default. */
+const SETTINGS = {
+  "min.insync.replicas": 2,
+  "zookeeper.session.timeout.ms": 6000,
+  "replica.lag.time.max.ms": 5000,
+  "leader.imbalance.check.interval.seconds": 10,
+  "log.segment.bytes": 131_072,
+  "log.segment.delete.delay.ms": 1000,
+  "auto.create.topics.enable": false,
+};
+
+const host = realHost({ logLevel: "silent" });
+
+/** One broker: a process that comes and goes, on a directory and a port that stay. */
+export class ClusterBroker {
+  readonly id: number;
+  readonly port: number;
+  readonly logDir: string;
+  readonly #place: BrokerPlace;
+  readonly #config: string;
+  #kind: BrokerKind;
+  #process: ServerProcess | undefined;
+  #said = "";
+
+  constructor(place: BrokerPlace, zookeeper: string) {
+    this.#place = place;
+    this.id = place.id;
+    this.port = place.port;
+    this.logDir = join(place.directory, `broker-${place.id}`);
+    this.#config = join(place.directory, `broker-${place.id}.properties`);
+    this.#kind = place.kind;
+    mkdirSync(this.logDir);
+    const settings = { "broker.id": place.id, "listeners": `PLAINTEXT://127.0.0.1:${place.port}`, "log.dirs": this.logDir, "zookeeper.connect": zookeeper, ...SETTINGS };
+    writeFileSync(
+      this.#config,
+      Object.entries(settings)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(""),
+    );
+  }
+
+  get kind(): BrokerKind {
+    return this.#kind;
+  }
+
+  get name(): string {
+    return `broker ${this.id} (${this.kind})`;
+  }
+
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get running(): boolean {
+    return this.#process?.running === true;
+  }
+
+  /** What its process has printed since its start. */
+  get output(): string {
+    return this.#process?.output ?? "";
+  }
+
+  /** The same of every process that it had. */
+  get history(): string {
+    return this.#said + this.output;
+  }
+
+  /** Resolves when it serves. */
+  async start(): Promise<void> {
+    this.#said += `${this.output}\n`;
+    const started =
+      this.kind === "odradek"
+        ? new ServerProcess(SCRIPT, [this.#config])
+        : new ServerProcess("java", [...JAVA_OPTIONS, "-cp", this.#place.classPath, "kafka.Kafka", this.#config]);
+    this.#process = started;
+    const ready = this.kind === "odradek" ? `broker ${this.id} serves` : `[KafkaServer id=${this.id}] started`;
+    const serves = (): boolean => {
+      if (!started.running) throw new Error(`${this.name} ended:\n${started.output}`);
+      return started.output.includes(ready);
+    };
+    await eventually(`${this.name} serves`, serves, this.kind === "apache" ? JVM_START_MS_MAX : undefined);
+  }
+
+  /** Resolves with the exit code; null after a signal that it does not handle. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    return (await this.#process?.stop(signal)) ?? null;
+  }
+
+  async kill(): Promise<void> {
+    await this.stop("SIGKILL");
+  }
+
+  /** Another implementation on the same directory, from the next start on. */
+  become(kind: BrokerKind): void {
+    this.#kind = kind;
+  }
+
+  /** The segments' paths of a partition; none where it has no such directory. */
+  segments(topic: string, partition: number): string[] {
+    const directory = `${topic}-${partition}`;
+    if (!readdirSync(this.logDir).includes(directory)) return [];
+    const names = readdirSync(join(this.logDir, directory)).filter((name) => name.endsWith(".log"));
+    return names.toSorted().map((name) => join(this.logDir, directory, name));
+  }
+
+  /** The directories of a topic's partitions, also those that are marked as deleted. */
+  directoriesOf(topic: string): string[] {
+    return readdirSync(this.logDir).filter((name) => name.startsWith(`${topic}-`) || name.startsWith(`${topic}.`));
+  }
+}
+
+/** Brokers on this machine, each a process of its own, and the ZooKeeper of Apache's that they share. */
+export class KafkaCluster {
+  readonly brokers: readonly ClusterBroker[];
+  readonly #classPath: string;
+  readonly #zookeeper: ApacheZooKeeper;
+  readonly #client: ZooKeeperClient;
+  readonly #directory: ReturnType<typeof temporaryDirectory>;
+
+  private constructor({ brokers, classPath, zookeeper, client, directory }: { brokers: readonly ClusterBroker[]; classPath: string; zookeeper: ApacheZooKeeper; client: ZooKeeperClient; directory: ReturnType<typeof temporaryDirectory> }) {
+    this.brokers = brokers;
+    this.#classPath = classPath;
+    this.#zookeeper = zookeeper;
+    this.#client = client;
+    this.#directory = directory;
+  }
+
+  /** Its ZooKeeper runs, none of its brokers does: 1, 2, … of these kinds. `classPath` is Apache Kafka's, which brings a ZooKeeper along. */
+  static async plan(kinds: readonly BrokerKind[], classPath: string): Promise<KafkaCluster> {
+    const directory = temporaryDirectory();
+    const zookeeper = await startApacheZooKeeper({ classPath });
+    const connect = `127.0.0.1:${zookeeper.port}/kafka`;
+    const brokers: ClusterBroker[] = [];
+    for (const [index, kind] of kinds.entries()) {
+      brokers.push(new ClusterBroker({ id: index + 1, kind, port: await freePort(), directory: directory.path, classPath }, connect));
+    }
+    return new KafkaCluster({ brokers, classPath, zookeeper, client: await connectClient(connect), directory });
+  }
+
+  get bootstrap(): string {
+    return this.brokers.map(({ bootstrap }) => bootstrap).join(",");
+  }
+
+  broker(id: number): ClusterBroker {
+    const found = this.brokers.find((broker) => broker.id === id);
+    if (found === undefined) throw new Error(`no broker ${id}`);
+    return found;
+  }
+
+  /** The running brokers, without this one. */
+  others(id?: number): ClusterBroker[] {
+    return this.brokers.filter((broker) => broker.running && broker.id !== id);
+  }
+
+  /** Who is in /controller. */
+  async controller(): Promise<number | undefined> {
+    const found = await this.#client.getData("/controller");
+    if (!found.ok) return undefined;
+    return (JSON.parse(found.value.data?.toString() ?? "{}") as { brokerid?: number }).brokerid;
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return (await this.#client.exists(path)).ok;
+  }
+
+  async createNode(path: string, content: string): Promise<void> {
+    expect(await this.#client.create(path, Buffer.from(content))).toMatchObject({ ok: true });
+  }
+
+  /** Apache refuses to start while the registration of its dead session stands. */
+  async forgotten(id: number): Promise<void> {
+    await eventually(`the registration of broker ${id} is gone`, async () => !(await this.exists(`/brokers/ids/${id}`)));
+  }
+
+  /** A topic's partitions as one broker's Metadata shows them; none where it does not know the topic. */
+  async layout(asked: ClusterBroker, topic: string): Promise<PartitionLayout[]> {
+    const connection = await BrokerConnection.connect(host, { host: "127.0.0.1", port: asked.port, clientId: "test", connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
+    try {
+      const answer = await connection.send(metadata, 9, { topics: [{ name: topic }], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
+      const partitions = answer.topics[0]?.partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex) ?? [];
+      return partitions.map(({ leaderId, leaderEpoch, replicaNodes, isrNodes }) => ({ leader: leaderId, epoch: leaderEpoch, replicas: replicaNodes, isr: isrNodes.toSorted((a, b) => a - b) }));
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** Until it holds in the Metadata of all brokers that run. Followers come back over sessions, elections and a JVM that warms up: 60 s. */
+  async until(what: string, topic: string, holds: (layout: readonly PartitionLayout[]) => boolean): Promise<void> {
+    let last = "";
+    const everywhere = async (): Promise<boolean> => {
+      const layouts = await Promise.all(this.others().map((broker) => this.layout(broker, topic).catch((error: unknown) => String(error))));
+      last = JSON.stringify(layouts);
+      return layouts.every((layout) => typeof layout !== "string" && layout.length > 0 && holds(layout));
+    };
+    await eventually(what, everywhere, 60_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}; the brokers say: ${last}`);
+    });
+  }
+
+  async inSync(topic: string): Promise<void> {
+    await this.until("every replica is in the ISR", topic, (layout) => layout.every(({ isr, replicas }) => isr.length === replicas.length));
+  }
+
+  /** kafka-topics.sh's own class. */
+  async topics(...args: readonly string[]): Promise<string> {
+    const bootstrap = this.others()[0]?.bootstrap ?? "";
+    const { stdout, stderr } = await run("java", ["-XX:TieredStopAtLevel=1", "-cp", this.#classPath, "kafka.admin.TopicCommand", "--bootstrap-server", bootstrap, ...args], { timeoutMs: JVM_START_MS_MAX });
+    return stdout + stderr;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.brokers.map((broker) => broker.kill()));
+    await this.#client.abandon();
+    await this.#zookeeper.stop();
+    const kept = process.env["ODRADEK_TEST_KEEP"];
+    if (kept !== undefined) for (const broker of this.brokers) writeFileSync(join(kept, `broker-${broker.id}.log`), broker.history);
+    else this.#directory.remove();
+  }
+}
