@@ -27,6 +27,7 @@ import { paths } from "../znodes/paths.ts";
 import { listChildren } from "../znodes/requests.ts";
 import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 import { handOver } from "./controlled-shutdown.ts";
+import { controllerEndpoint, endpointOf } from "./endpoints.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
 import { apiVersionsRoute } from "./handlers/api-versions.ts";
 import { clusterControlRoutes } from "./handlers/cluster-control.ts";
@@ -185,18 +186,10 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   logs.start();
 
   let controller: Controller | undefined;
-  const endpointOf = (id: number): BrokerEndpoint | undefined => {
-    const at = metadata.broker(id)?.endpoints.get(config.interBrokerListenerName);
-    return at === undefined ? undefined : { id, ...at };
-  };
-  // ZooKeeper's watch is ahead of what the controller says of itself.
-  const controllerEndpoint = (): BrokerEndpoint | undefined => {
-    const watched = controller === undefined || controller.controllerId < 0 ? undefined : endpointOf(controller.controllerId);
-    return watched ?? (metadata.controllerId === undefined ? undefined : endpointOf(metadata.controllerId));
-  };
+  const controllerAt = (): BrokerEndpoint | undefined => controllerEndpoint(metadata, config.interBrokerListenerName, controller?.controllerId ?? -1);
   const toBroker = ({ host: address, port }: { readonly host: string; readonly port: number }): BrokerLink =>
     new BrokerLink(host, { host: address, port, clientId: String(brokerId), connectTimeoutMs: config.controllerSocketTimeoutMs, requestTimeoutMs: config.controllerSocketTimeoutMs });
-  const toController = new ControllerLink({ host, endpoint: controllerEndpoint, open: toBroker });
+  const toController = new ControllerLink({ host, endpoint: controllerAt, open: toBroker });
   const replication = new TaskGroup((error) => host.fail(error));
   const isr = new IsrUpdates({ timers: host.timers, log: host.log.child("replication"), tasks: replication, brokerId, brokerEpoch: () => brokerEpoch, controller: toController });
   const followers = new ReplicaFetchers({
@@ -212,7 +205,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       backoffMs: config.replicaFetchBackoffMs,
     },
     open: (leader, fetcher) => {
-      const at = endpointOf(leader);
+      const at = endpointOf(metadata, config.interBrokerListenerName, leader);
       if (at === undefined) return undefined;
       const clientId = `broker-${brokerId}-fetcher-${fetcher}`;
       return new BrokerLink(host, { host: at.host, port: at.port, clientId, connectTimeoutMs: config.replicaSocketTimeoutMs, requestTimeoutMs: config.requestTimeoutMs });
@@ -339,7 +332,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     manager.beginShutdown();
     if (!config.controlledShutdownEnable) return;
     const { controlledShutdownMaxRetries: attempts, controlledShutdownRetryBackoffMs: backoffMs } = config;
-    await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerEndpoint, open: toBroker, attempts, backoffMs });
+    await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerAt, open: toBroker, attempts, backoffMs });
   });
   log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
   return { brokerId, clusterId, listeners, replicas: manager, stops };

@@ -41,16 +41,17 @@ type Assignment = readonly (readonly number[])[];
 
 class Cluster {
   readonly world: World;
+  readonly zookeeper: SimNode;
   readonly client: SimNode;
   readonly brokers = new Map<number, Broker>();
   readonly #nodes = new Map<number, SimNode>();
 
   constructor(seed: number) {
     this.world = new World({ seed, eventsMax: 5_000_000, expected: () => false, logLinesMax: 5000, ...(process.env["PRINT"] === undefined ? {} : { print: (line: string) => void process.stdout.write(`${line}\n`) }) });
-    const zookeeper = this.world.addNode("zookeeper");
+    this.zookeeper = this.world.addNode("zookeeper");
     for (const id of BROKERS) this.#nodes.set(id, this.world.addNode(`kafka${id}`));
     this.client = this.world.addNode("client");
-    starting(zookeeper.host, startMember);
+    starting(this.zookeeper.host, startMember);
   }
 
   node(id: number): SimNode {
@@ -88,6 +89,13 @@ class Cluster {
     return partitions
       .toSorted((a, b) => a.partitionIndex - b.partitionIndex)
       .map(({ leaderId, leaderEpoch, isrNodes, offlineReplicas }) => ({ leader: leaderId, epoch: leaderEpoch, isr: isrNodes.toSorted((a, b) => a - b), offline: offlineReplicas }));
+  }
+
+  async controller(id: number): Promise<number> {
+    const connection = await this.connect(id);
+    const { controllerId } = await connection.send(metadata, 9, { topics: [], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
+    connection.close();
+    return controllerId;
   }
 
   /** Until it holds in the Metadata of all these brokers. */
@@ -142,6 +150,7 @@ function startBroker(host: Host, id: number): Promise<Broker> {
     "replica.lag.time.max.ms=3000",
     "replica.fetch.backoff.ms=200",
     "controlled.shutdown.retry.backoff.ms=500",
+    "controller.socket.timeout.ms=3000",
     "leader.imbalance.check.interval.seconds=5",
     "log.segment.bytes=4096",
   ].join("\n");
@@ -369,5 +378,55 @@ test("a log directory that fails is announced: others lead what was in it, the r
     await world.run({ forMs: FOLLOWERS_LAG_MS });
     for (const [partition, { acknowledged }] of producers.entries()) {
       for (const id of BROKERS) expectAll(await world.settle(readAll(cluster, id, partition)), acknowledged);
+    }
+  }));
+
+test("a follower that is cut off from its leader alone falls out of the ISR and comes back; too few in sync are refused", () =>
+  withTripwires(async () => {
+    const { cluster, world } = await started(25, 3);
+    // The leader that is the controller too: it can ask itself.
+    const controller = await world.settle(cluster.controller(1));
+    const layout = await world.settle(cluster.layout(controller));
+    const partition = layout.findIndex(({ leader }) => leader === controller);
+    const [first, second] = BROKERS.filter((id) => id !== controller);
+    const producer = new Producer(cluster, partition);
+    let over = false;
+    const produced = producer.run(() => over);
+
+    world.net.partition([cluster.node(controller)], [cluster.node(must(first, "a follower"))]);
+    await cluster.until((now) => now[partition]?.isr.length === 2 && !now[partition].isr.includes(must(first, "a follower")), [controller]);
+    const then = producer.acknowledged;
+    await world.run({ until: () => producer.acknowledged >= then + 10, withinMs: 20_000 });
+    expect(producer.failures.filter((failure) => failure !== String(ErrorCode.REQUEST_TIMED_OUT))).toEqual([]);
+
+    world.net.partition([cluster.node(controller)], [cluster.node(must(second, "a follower"))]);
+    await cluster.until((now) => now[partition]?.isr.join() === String(controller), [controller]);
+    await world.run({ forMs: 1000 });
+    const refused = producer.acknowledged;
+    expect(producer.failures.at(-1)).toBe(String(ErrorCode.NOT_ENOUGH_REPLICAS));
+
+    world.net.heal();
+    await cluster.until((now) => now.every(({ isr }) => isr.length === 3), BROKERS);
+    await world.run({ until: () => producer.acknowledged >= refused + 10, withinMs: 20_000 });
+    over = true;
+    await world.settle(produced);
+    await world.run({ forMs: FOLLOWERS_LAG_MS });
+    for (const id of BROKERS) expectAll(await world.settle(readAll(cluster, id, partition)), producer.acknowledged);
+  }));
+
+test("a broker stops in bounded time though nobody is left: no ZooKeeper, no controller, an ISR change that nobody hears", () =>
+  withTripwires(async () => {
+    const { cluster, world } = await started(26, 3);
+    const controller = await world.settle(cluster.controller(1));
+    for (const survivor of BROKERS.filter((id) => id !== controller).slice(0, 1)) {
+      cluster.zookeeper.kill();
+      for (const id of BROKERS) if (id !== survivor) cluster.kill(id);
+      await world.run({ forMs: 5000 });
+      const before = world.nowMs;
+      await cluster.stop(survivor);
+      expect(world.nowMs - before).toBeLessThan(15_000);
+      expect(cluster.node(survivor).log.lines().join("\n")).toContain("controlled shutdown failed");
+      await world.run({ forMs: LINGER_MS });
+      expect(cluster.node(survivor).resources).toEqual({ files: [], connections: 0, listeners: 0 });
     }
   }));

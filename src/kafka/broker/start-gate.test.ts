@@ -10,7 +10,7 @@ import type { updateMetadataRequest } from "../protocol/messages/update-metadata
 import { MetadataCache } from "./metadata-cache.ts";
 import { gateUntilMetadata, isFromReplica } from "./start-gate.ts";
 
-const context: RequestContext = { listenerName: "PLAINTEXT", clientHost: "", clientId: null, apiVersion: 11, connectionId: "" };
+const context: RequestContext = { listenerName: "PLAINTEXT", clientHost: "", clientId: null, apiVersion: 11, connectionId: "", connectionNumber: 0 };
 
 function stage(topics: readonly string[]) {
   const world = new World({ seed: 5, timerLateMsMax: 0, clockDriftPpmMax: 0 });

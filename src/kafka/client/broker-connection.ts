@@ -73,6 +73,8 @@ export class BrokerConnection {
     );
     return new Promise((resolve, reject) => {
       const timer = this.#host.timers.after(timeoutMs, () => {
+        // What is given up, and may be sent again, should not be delivered all the same.
+        this.#connection.reset();
         this.#end(new OperationalError("REQUEST_TIMED_OUT", `${this.#options.host}:${this.#options.port} did not answer ${api.name} within ${timeoutMs} ms`));
       });
       this.#waiting.push({ api, version, correlationId, timer, resolve, reject });

@@ -10,6 +10,8 @@ export interface RequestContext {
   readonly apiVersion: number;
   /** Names the connection in logs: local address, remote address and a number. */
   readonly connectionId: string;
+  /** Of two connections to one listener, the later has the higher. */
+  readonly connectionNumber: number;
 }
 
 /** A request that is not answered: Produce with acks=0. */

@@ -87,12 +87,14 @@ export class Server {
       return;
     }
     this.#connectionsByHost.set(connection.remoteHost, sameHost + 1);
-    const id = `${connection.localHost}:${connection.localPort}-${connection.remoteHost}:${connection.remotePort}-${this.#connectionCount++}`;
+    const number = this.#connectionCount++;
+    const id = `${connection.localHost}:${connection.localPort}-${connection.remoteHost}:${connection.remotePort}-${number}`;
     const served = new ServerConnection({
       host: this.#host,
       log: this.#log,
       connection,
       id,
+      number,
       listenerName: this.#options.listenerName,
       requestBytesMax: this.#options.requestBytesMax,
       routes: this.#routes,
@@ -124,6 +126,7 @@ interface ConnectionOptions {
   readonly log: Logger;
   readonly connection: Connection;
   readonly id: string;
+  readonly number: number;
   readonly listenerName: string;
   readonly requestBytesMax: number;
   readonly routes: ReadonlyMap<number, Route>;
@@ -236,6 +239,7 @@ class ServerConnection {
       clientId: header.clientId,
       apiVersion: version,
       connectionId: this.#options.id,
+      connectionNumber: this.#options.number,
     };
     const slot: Slot = { route, chunks: undefined };
     this.#slots.push(slot);

@@ -62,7 +62,7 @@ async function ask(asked: Asked, apiVersion: number, told: FollowerFetched) {
     timers: host.timers,
     fetchBytesMax: FETCH_BYTES_MAX,
   });
-  const context: RequestContext = { listenerName: "PLAINTEXT", clientHost: "", clientId: "broker-2-fetcher-0", apiVersion, connectionId: "" };
+  const context: RequestContext = { listenerName: "PLAINTEXT", clientHost: "", clientId: "broker-2-fetcher-0", apiVersion, connectionId: "", connectionNumber: 0 };
   const response = (await handler.handle(request(asked), context)) as Input<typeof fetchResponse>;
   return { fetches, response, bytes: encoded(response, Math.min(apiVersion, 12)) };
 }
