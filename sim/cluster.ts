@@ -174,7 +174,7 @@ class Run {
     for (const { name: topic, partitions } of this.#topics) {
       const lossy = topic !== SAFE;
       for (let partition = 0; partition < partitions; partition++) {
-        const options = (name: string): ProducerOptions => ({ ...producers, ...(lossy && retained && { largeBytes: 0, valueBytesMax: 1500 }), name: `${partitionName(topic, partition)}/${name}`, topic, partition });
+        const options = (name: string): ProducerOptions => ({ ...producers, ...(lossy && retained && { largeBytes: 0, valueBytesMax: 700 }), name: `${partitionName(topic, partition)}/${name}`, topic, partition });
         if (!lossy || (!unclean && partition === 0)) add(new IdempotentProducer(writer(), options("all")));
         if (lossy) add(new PlainProducer(writer(), options("one")));
         const reader = new PartitionReader(readerClient(), { ...readers, topic, partition, retained: lossy && retained, unclean: lossy && unclean });

@@ -3,7 +3,7 @@ import type { LogFields, Logger } from "../../src/host/log.ts";
 import type { SimNode } from "../../src/host/sim/node.ts";
 import type { World } from "../../src/host/sim/world.ts";
 import { must } from "../../src/lib/assert.ts";
-import { toError } from "../../src/lib/error.ts";
+import { errorCode, toError } from "../../src/lib/error.ts";
 import { parseProperties } from "../../src/lib/properties.ts";
 import { Broker } from "../../src/kafka/broker/broker.ts";
 import { readBrokerConfig } from "../../src/kafka/config/broker-config.ts";
@@ -42,6 +42,7 @@ const CLIENT_PORT = 2181;
 const QUORUM_PORT = 2888;
 /** A stop is over by then, whatever is wrong with the others. */
 const STOP_MS_MAX = 90_000;
+const SUPERVISOR_MS = 300;
 
 /** ZooKeeper members, brokers and clients of one world, each on its own node, and the lives that they lead. */
 export class ClusterWorld {
@@ -121,6 +122,12 @@ export class ClusterWorld {
     });
     await broker.stop();
     limit.cancel();
+    if (!isOver()) this.#exit(node, () => this.#stopping.get(node)?.startsAgain === true && this.restart(node));
+  }
+
+  /** The process ends by itself, and has cleaned up before. */
+  #exit(node: SimNode, afterwards: () => void): void {
+    const life = node.lives;
     const { files, listeners } = node.resources;
     // Connections of clients have been ended, and go when those answer, or with the process.
     const left = [...this.world.net.ends].filter(({ machine, localPort }) => machine.name === node.name && localPort !== BROKER_PORT);
@@ -129,10 +136,16 @@ export class ClusterWorld {
     }
     // In a turn of the world's own: the node must not end in its own midst.
     this.world.after(0, () => {
-      if (isOver()) return;
+      if (!node.up || node.lives !== life) return;
       node.kill();
-      if (this.#stopping.get(node)?.startsAgain === true) this.restart(node);
+      afterwards();
     });
+  }
+
+  /** As Apache's, a broker that loses its session before it serves exits; a supervisor starts it again. Nothing else may keep it from starting. */
+  #startFailed(node: SimNode, error: unknown): void {
+    if (errorCode(error) !== "ERR_ZOOKEEPER_SESSION") throw error;
+    this.#exit(node, () => this.world.after(SUPERVISOR_MS, () => this.restart(node)));
   }
 
   get stopping(): boolean {
@@ -176,10 +189,12 @@ export class ClusterWorld {
     const { config } = readBrokerConfig(properties, "server.properties");
     const log = overheard(host.log, (message, fields) => this.onLine({ broker: id, message, fields: fields ?? {} }));
     const heard: Host = { ...host, log };
-    Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } }).then(
-      (broker) => this.#running.set(node, { life, broker }),
-      (error: unknown) => host.fail(toError(error)),
-    );
+    Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } })
+      .then(
+        (broker) => this.#running.set(node, { life, broker }),
+        (error: unknown) => this.#startFailed(node, error),
+      )
+      .catch((error: unknown) => host.fail(toError(error)));
   }
 }
 
