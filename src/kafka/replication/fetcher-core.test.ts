@@ -512,6 +512,9 @@ describe("a fetch", () => {
       bench.step("fetch");
       bench.core.unreachable(bench.nowMs);
       bench.follow(new ModelReplica("t", 1, logOf([0, 1])));
+      // What needs no leader goes on.
+      bench.follow(new ModelReplica("t", 2));
+      await bench.local();
       expect(bench.step("idle").untilMs).toBe(bench.nowMs + pauseMs);
       bench.nowMs += pauseMs;
       bench.epochs("t-1", undefined);
@@ -739,8 +742,10 @@ describe("assignments", () => {
   test("a partition that has to truncate is not fetched meanwhile, the others are", async () => {
     const bench = new Bench();
     await bench.fetching(new ModelReplica("t", 0));
-    bench.follow(new ModelReplica("t", 1, logOf([0, 1])), 3);
+    const truncating = bench.follow(new ModelReplica("t", 1, logOf([0, 1])), 3);
     bench.epochs("t-1", { errorCode: ErrorCode.UNKNOWN_LEADER_EPOCH });
+    // Nor because its own log's start moves.
+    truncating.moveStart(0);
     expect(namesIn(bench.step("fetch"))).toEqual([]);
     bench.fetched({});
     bench.nowMs += 50;

@@ -72,7 +72,7 @@ export class ReplicaFetcher {
       const work = this.#busy.get(name);
       if (work !== undefined) busy.push(work);
     }
-    this.#wake?.();
+    // Nothing has to be woken: while something is fetched, and might have to be forgotten, a fetch is under way.
     await Promise.all(busy);
   }
 
@@ -140,7 +140,6 @@ export class ReplicaFetcher {
 
   async #exchange<A extends Api>(api: A, version: number, request: Input<A["request"]>, answered: (response: Decoded<A["response"]>) => void | Promise<void>): Promise<void> {
     const response = await this.#send(api, version, request);
-    if (this.#closed) return;
     if (response === undefined) this.#core.unreachable(this.#nowMs);
     else await answered(response);
   }
@@ -260,9 +259,8 @@ export class ReplicaFetcher {
   }
 
   #work(followed: Followed, task: () => Promise<void>): Promise<void> {
-    const work = task().finally(() => {
-      if (this.#busy.get(followed.name) === work) this.#busy.delete(followed.name);
-    });
+    // One step after the other: a partition has one piece of work at a time.
+    const work = task().finally(() => this.#busy.delete(followed.name));
     this.#busy.set(followed.name, work);
     return work;
   }

@@ -187,6 +187,20 @@ describe("a fetcher", () => {
     }
   });
 
+  test("appends nothing more to a partition that an append before, of the same answer, has unfollowed", async () => {
+    const bench = new Bench();
+    const replicas = [0, 1].map((partition) => {
+      bench.lead(1, `t-${partition}`, 2);
+      return bench.follow(1, new ModelReplica("t", partition));
+    });
+    const [first, second] = [must(replicas[0], "first"), must(replicas[1], "second")];
+    // As where the disk fails on which both are.
+    first.onAppend = () => void bench.fetchers.unfollow(["t-1"]);
+    await bench.run(100);
+    expect([first.log.endOffset, second.calls]).toEqual([4, ["truncate 0"]]);
+    await bench.close();
+  });
+
   test("gives up a partition that can't be truncated", async () => {
     const bench = new Bench();
     bench.lead(1, "t-0", 2);
@@ -216,6 +230,10 @@ describe("a fetcher", () => {
       replica.slow = slow;
       for (let steps = 0; steps < 10; steps++) {
         await bench.run(100);
+        // Nothing is asked while the log is cut or written.
+        const { length } = bench.sent;
+        if (replica.unfinished > 0) await bench.run(1000);
+        expect(replica.unfinished > 0 ? bench.sent.length : length).toBe(length);
         replica.finish();
       }
       expect(replica.calls.slice(0, 5)).toEqual(["truncate 0", "restart 15", "append 10,20 hw 30 start 15", "restart 10", "append 10,20 hw 30 start 15"]);
@@ -330,6 +348,10 @@ describe("unfollow", () => {
     expect(bench.leader(1).leader.sessions).toBe(0);
     await bench.run(1000);
     expect(bench.sent.length).toBe(length);
+    // Followed again, it is woken.
+    const again = bench.follow(1, new ModelReplica("t", 0));
+    await bench.run(100);
+    expect(again.log.endOffset).toBe(4);
     await bench.close();
   });
 
@@ -447,7 +469,9 @@ describe("fetchers", () => {
     await bench.run(100);
     expect([await bench.settled(closed), bench.underWay]).toEqual([false, 0]);
     first.finish();
-    bench.follow(1, new ModelReplica("v", 0));
+    const { size } = bench.fetchers;
+    bench.follow(7, new ModelReplica("v", 0));
+    expect(bench.fetchers.size).toBe(size);
     await bench.close();
     expect([first.watchers, second.watchers]).toEqual([0, 0]);
   });

@@ -115,6 +115,7 @@ export class ModelReplica implements FollowedReplica {
   /** The next writes and truncations fail. */
   broken = false;
   onDropped: (batches: readonly ModelBatch[]) => void = () => undefined;
+  onAppend: () => void = () => undefined;
   #waiting: (() => void)[] = [];
   readonly #watchers = new Set<(change: PartitionChange) => void>();
 
@@ -151,6 +152,7 @@ export class ModelReplica implements FollowedReplica {
     const { log } = this;
     const batches = decodeBatches(data.records);
     this.calls.push(`append ${batches.map((batch) => batch.offset).join(",")} hw ${data.highWatermark} start ${data.logStartOffset}`);
+    this.onAppend();
     if (epoch !== this.epoch) return refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, `epoch ${epoch} is not ${this.epoch}`);
     if (this.refusal !== undefined) {
       const error = this.refusal;
