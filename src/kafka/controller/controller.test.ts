@@ -294,6 +294,17 @@ describe("the controller's driver", () => {
     await stage.nothingRuns();
   });
 
+  test("does not stand again as it closes, though /controller is gone and its epoch taken", async () => {
+    const stage = await new Stage().elected();
+    stage.zk.apply(setData(paths.controllerEpoch, Buffer.from("2")));
+    const stopped = stage.controller.close();
+    stage.zk.apply(remove(paths.controller));
+    await stage.world.settle(stopped);
+    expect(stage.zk.data(paths.controllerEpoch)?.toString()).toBe("2");
+    expect(stage.zk.has(paths.controller)).toBe(false);
+    await stage.nothingRuns();
+  });
+
   test("a broker that is not the controller closes without a request", async () => {
     const stage = new Stage();
     const other = stage.zk.connect(() => undefined);
