@@ -223,7 +223,7 @@ describe("what a fetch costs", () => {
   test("of 1000 partitions only those are looked at that are named or have changed", async () => {
     const bench = new Bench();
     const names = Array.from({ length: 1000 }, (_, index) => `t-${index}`);
-    const partitions = names.map((_, index) => bench.led({}, "t", index));
+    const partitions = names.map((_, index) => bench.led({ isr: [1, 2] }, "t", index));
     const session = await bench.session(Object.fromEntries(names.map((name) => [name, {}])));
     const checks = vi.spyOn(Partition.prototype, "check");
     const fetches = vi.spyOn(Partition.prototype, "fetchedBy");
@@ -363,6 +363,41 @@ describe("an acknowledgement", () => {
     expect(settled).toEqual([]);
     await third.fetch({ "t-0": { fetchOffset: 1 } });
     expect(settled).toEqual([ErrorCode.NONE]);
+  });
+
+  test("takes a follower back that fetched while it was being left out, though it has nothing more to say", async () => {
+    const bench = new Bench();
+    const t = bench.led({ isr: [1, 2, 3] });
+    append(t);
+    await bench.run(2 * LAG_MS);
+    const third = await bench.session({ "t-0": { fetchOffset: 1 } }, { replicaId: 3, clientId: "broker-3" });
+    t.maybeShrink();
+    expect(bench.proposed.get(t)).toMatchObject({ isr: [1, 3] });
+    const session = await bench.session({ "t-0": { fetchOffset: 1 } });
+    bench.commit(t);
+    expect(bench.proposed.size).toBe(0);
+    expect(await session.fetch()).toEqual({});
+    expect(bench.proposed.get(t)).toMatchObject({ isr: [1, 3, 2] });
+    bench.commit(t);
+    expect([await session.fetch(), await third.fetch()]).toEqual([{}, { "t-0": "[] hw 1 from 0" }]);
+    const fetches = vi.spyOn(Partition.prototype, "fetchedBy");
+    await session.fetch();
+    await third.fetch();
+    expect(fetches).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+  });
+
+  test("takes a follower in that fell silent while another change was pending, when its session goes on", async () => {
+    const bench = new Bench();
+    const t = bench.led({ isr: [1] });
+    await bench.session({ "t-0": {} }, { replicaId: 3, clientId: "broker-3" });
+    const session = await bench.session({ "t-0": {} });
+    expect(bench.proposed.get(t)).toMatchObject({ isr: [1, 3] });
+    await bench.run(2 * LAG_MS);
+    bench.commit(t);
+    expect(bench.proposed.size).toBe(0);
+    await session.fetch();
+    expect(bench.proposed.get(t)).toMatchObject({ isr: [1, 3, 2] });
   });
 });
 

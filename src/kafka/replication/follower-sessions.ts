@@ -78,7 +78,10 @@ interface Session {
   epoch: number;
   readonly clock: FetchClock;
   readonly entries: Map<string, Entry>;
-  /** Those that a fetch must look at, in the order in which they are read: named or changed since the last answer, with an error, or with more to read. */
+  /**
+   * Those that a fetch must look at, in the order in which they are read: named or changed since the last answer, with
+   * an error, with more to read, or where the follower is not in sync for good.
+   */
   readonly dirty: Set<Entry>;
   /** `gone`: the follower has begun another session, or the broker stops; an answer would reach nobody. */
   state: "idle" | "answering" | "gone";
@@ -355,13 +358,14 @@ async function readDirty(session: Session, maxBytes: number): Promise<Map<Entry,
     room = Math.max(0, room - fetched.bytes);
     results.set(entry, fetched);
   }
-  for (const [entry, fetched] of results) if (fetched.bytes === 0 && hasMore(entry, fetched)) session.dirty.add(entry);
+  for (const [entry, fetched] of results) if (fetched.bytes === 0 && mustLookAgain(session, entry, fetched)) session.dirty.add(entry);
   for (const [entry, fetched] of results) if (fetched.bytes > 0) session.dirty.add(entry);
   return results;
 }
 
-function hasMore({ asked, found }: Entry, fetched: Fetched): boolean {
-  return isUrgent(fetched) || (typeof found !== "number" && asked.fetchOffset < found.log.endOffset);
+/** There is more to read, or the follower's next fetch, though nothing has changed, may bring it into the ISR. */
+function mustLookAgain({ replicaId }: Session, { asked, found }: Entry, fetched: Fetched): boolean {
+  return isUrgent(fetched) || (typeof found !== "number" && (asked.fetchOffset < found.log.endOffset || found.mayJoin(replicaId)));
 }
 
 /** Which of what was read the follower is told, noted as told. */

@@ -112,6 +112,11 @@ export class LeaderState {
     return this.#followers.has(broker);
   }
 
+  /** A follower that is not in the ISR, or is being left out. */
+  mayJoin(broker: number): boolean {
+    return this.#followers.has(broker) && !(this.#isr.includes(broker) && (this.#pending?.isr.includes(broker) ?? true));
+  }
+
   /**
    * Notes a follower's fetch, which says that it has all before `fetchOffset`; to be called before the clock is set
    * to now. True: it has moved.

@@ -225,6 +225,11 @@ export class Partition implements FollowedReplica, IsrSubject {
     return true;
   }
 
+  /** This broker leads, and the follower's next fetch may bring it into the ISR, or back: all of them are to be told by `fetchedBy`. */
+  mayJoin(broker: number): boolean {
+    return this.#state?.mayJoin(broker) === true;
+  }
+
   /** A follower's session fetches this partition no more, or in vain. */
   fetchEnded(broker: number, clock: FetchClock): void {
     this.#state?.fetchEnded(broker, clock);

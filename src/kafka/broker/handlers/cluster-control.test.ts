@@ -16,7 +16,7 @@ function stage() {
   const routeOf = (key: number): Route => must(routes.find(({ api }) => api.key === key), "route");
   return (api: { readonly key: number }, controllerId: number, connectionNumber: number, listenerName = "INTERNAL"): Promise<unknown> => {
     const context: RequestContext = { listenerName, clientHost: "", clientId: null, apiVersion: 4, connectionId: "", connectionNumber };
-    return Promise.resolve(routeOf(api.key).handle({ controllerId, controllerEpoch: 1, brokerEpoch: -1, topicStates: [], liveBrokers: [] } as never, context));
+    return Promise.resolve(routeOf(api.key).handle({ controllerId, controllerEpoch: 1, brokerEpoch: -1, topicStates: [], liveBrokers: [] }, context));
   };
 }
 
