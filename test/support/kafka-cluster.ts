@@ -1,12 +1,15 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { realHost } from "../../src/host/real/host.ts";
 import { BrokerConnection } from "../../src/kafka/client/broker-connection.ts";
+import { createTopics } from "../../src/kafka/protocol/messages/create-topics.ts";
 import { metadata } from "../../src/kafka/protocol/messages/metadata.ts";
 import type { ZooKeeperClient } from "../../src/zookeeper/client/client.ts";
+import { dumpLog } from "./apache-kafka.ts";
 import { startApacheZooKeeper, type ApacheZooKeeper } from "./apache-zookeeper.ts";
-import { eventually, freePort, run, ServerProcess, temporaryDirectory } from "./processes.ts";
+import { eventually, freePort, run, ServerProcess, temporaryDirectory, type Finished } from "./processes.ts";
 import { connectClient } from "./zookeeper-clients.ts";
 
 /** Who runs on a broker's directory: ours from dist/, or Apache's. */
@@ -41,6 +44,7 @@ const SETTINGS = {
   "leader.imbalance.check.interval.seconds": 10,
   "log.segment.bytes": 131_072,
   "log.segment.delete.delay.ms": 1000,
+  "controlled.shutdown.retry.backoff.ms": 500,
   "auto.create.topics.enable": false,
 };
 
@@ -138,8 +142,8 @@ export class ClusterBroker {
     return names.toSorted().map((name) => join(this.logDir, directory, name));
   }
 
-  /** The directories of a topic's partitions, also those that are marked as deleted. */
-  directoriesOf(topic: string): string[] {
+  /** Of a topic's partitions; those marked as deleted are called `topic-0.<id>-delete`. */
+  directories(topic: string): string[] {
     return readdirSync(this.logDir).filter((name) => name.startsWith(`${topic}-`) || name.startsWith(`${topic}.`));
   }
 }
@@ -207,9 +211,13 @@ export class KafkaCluster {
     await eventually(`the registration of broker ${id} is gone`, async () => !(await this.exists(`/brokers/ids/${id}`)));
   }
 
+  async connect(broker: ClusterBroker): Promise<BrokerConnection> {
+    return BrokerConnection.connect(host, { host: "127.0.0.1", port: broker.port, clientId: "test", connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
+  }
+
   /** A topic's partitions as one broker's Metadata shows them; none where it does not know the topic. */
   async layout(asked: ClusterBroker, topic: string): Promise<PartitionLayout[]> {
-    const connection = await BrokerConnection.connect(host, { host: "127.0.0.1", port: asked.port, clientId: "test", connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
+    const connection = await this.connect(asked);
     try {
       const answer = await connection.send(metadata, 9, { topics: [{ name: topic }], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
       const partitions = answer.topics[0]?.partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex) ?? [];
@@ -232,15 +240,52 @@ export class KafkaCluster {
     });
   }
 
+  /** Replicated to all, asked of the controller. */
+  async createTopic(name: string, partitions: number): Promise<void> {
+    const connection = await this.connect(this.broker((await this.controller()) ?? 0));
+    try {
+      const answer = await connection.send(createTopics, 5, { topics: [{ name, numPartitions: partitions, replicationFactor: this.brokers.length, assignments: [], configs: [] }], timeoutMs: 10_000, validateOnly: false }, 20_000);
+      expect(answer.topics[0]).toMatchObject({ errorCode: 0 });
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** What this broker's Metadata shows without a leader while `work` is under way, asked every 50 ms. */
+  async leaderlessWhile(asked: ClusterBroker, topic: string, work: Promise<unknown>): Promise<string[]> {
+    const leaderless: string[] = [];
+    const over = work.then(() => true);
+    do {
+      for (const [partition, { leader }] of (await this.layout(asked, topic)).entries()) if (leader < 0) leaderless.push(`${topic}-${partition}`);
+    } while (!(await Promise.race([over, sleep(50, false)])));
+    return leaderless;
+  }
+
   async inSync(topic: string): Promise<void> {
     await this.until("every replica is in the ISR", topic, (layout) => layout.every(({ isr, replicas }) => isr.length === replicas.length));
   }
 
-  /** kafka-topics.sh's own class. */
-  async topics(...args: readonly string[]): Promise<string> {
+  async preferred(topic: string): Promise<void> {
+    await this.until("every preferred replica leads", topic, (layout) => layout.every(({ leader, replicas }) => leader === replicas[0]));
+  }
+
+  /** One of Apache's tools, told of a broker that runs. */
+  async tool(name: "kafka.admin.TopicCommand" | "kafka.tools.ConsoleConsumer" | "kafka.tools.ConsoleProducer", args: readonly string[], input?: string): Promise<Finished> {
     const bootstrap = this.others()[0]?.bootstrap ?? "";
-    const { stdout, stderr } = await run("java", ["-XX:TieredStopAtLevel=1", "-cp", this.#classPath, "kafka.admin.TopicCommand", "--bootstrap-server", bootstrap, ...args], { timeoutMs: JVM_START_MS_MAX });
-    return stdout + stderr;
+    const options = { timeoutMs: JVM_START_MS_MAX, ...(input === undefined ? {} : { input }) };
+    return run("java", ["-XX:TieredStopAtLevel=1", "-cp", this.#classPath, name, "--bootstrap-server", bootstrap, ...args], options);
+  }
+
+  /** DumpLogSegments' lines of the batches of all of a broker's segments of a topic, but for where in a file they stand. */
+  async batches(broker: ClusterBroker, topic: string, partitions: number): Promise<string[]> {
+    const segments = Array.from({ length: partitions }, (_, partition) => broker.segments(topic, partition)).flat();
+    const { code, stdout, stderr } = await dumpLog(this.#classPath, "--files", segments.join(","));
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toMatch(/Exception|Mismatch|Non-consecutive|isvalid: false/);
+    return stdout
+      .split("\n")
+      .filter((line) => line.startsWith("baseOffset"))
+      .map((line) => line.replace(/ position: \d+/, ""));
   }
 
   async close(): Promise<void> {

@@ -1,16 +1,16 @@
-"""An idempotent producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms>`.
+"""An idempotent producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms> <requests in flight>`.
 
 Writes 0, 1, 2, ... to every partition until SIGTERM, then waits for what is under way. A line for each record as its
-delivery is reported: `ack <partition> <n>` or `failed <partition> <n> <error>`.
+delivery is reported, `ack <partition> <n>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on.
 """
 
 import signal
 import sys
 import time
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
-BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS = sys.argv[1:]
+BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS, IN_FLIGHT = sys.argv[1:]
 UNDER_WAY_MAX = 2000
 STOPPING = []
 
@@ -21,16 +21,12 @@ def delivered(error, message):
     print(said, partition.decode(), n.decode(), "" if error is None else error.str(), flush=True)
 
 
-def fatal(error):
-    if error.fatal():
-        print("fatal", error.str(), flush=True)
-
-
 signal.signal(signal.SIGTERM, lambda _signal, _frame: STOPPING.append(True))
 producer = Producer({
     "bootstrap.servers": BOOTSTRAP,
     "enable.idempotence": True,
     "acks": "all",
+    "max.in.flight": int(IN_FLIGHT),
     "linger.ms": 5,
     # Well below a segment.
     "batch.size": 32768,
@@ -38,17 +34,19 @@ producer = Producer({
     "message.timeout.ms": 120000,
     "request.timeout.ms": 3000,
     "reconnect.backoff.max.ms": 500,
-    "error_cb": fatal,
 })
 n = 0
-while not STOPPING:
-    if len(producer) < UNDER_WAY_MAX:
-        for partition in range(int(PARTITIONS)):
-            value = b"%d %d %s" % (partition, n, b"x" * (n * 37 % 1000))
-            producer.produce(TOPIC, value, partition=partition, on_delivery=delivered)
-        n += 1
-    producer.poll(0)
-    time.sleep(int(PAUSE_MS) / 1000)
-left = producer.flush(60)
-if left > 0:
-    print("left", left, flush=True)
+try:
+    while not STOPPING:
+        if len(producer) < UNDER_WAY_MAX:
+            for partition in range(int(PARTITIONS)):
+                value = b"%d %d %s" % (partition, n, b"x" * (n * 37 % 1000))
+                producer.produce(TOPIC, value, partition=partition, on_delivery=delivered)
+            n += 1
+        producer.poll(0)
+        time.sleep(int(PAUSE_MS) / 1000)
+    left = producer.flush(60)
+    if left > 0:
+        print("failed: no answer for", left, "records", flush=True)
+except KafkaException as error:
+    print("fatal", error, flush=True)

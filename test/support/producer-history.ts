@@ -6,6 +6,15 @@ import { childEnvironment, eventually } from "./processes.ts";
 /** Debian's, whatever other Python is on the path. */
 const PYTHON = "/usr/bin/python3";
 
+export interface ProducerOptions {
+  readonly bootstrap: string;
+  readonly topic: string;
+  readonly partitions: number;
+  /** Between one record to every partition and the next. */
+  readonly pauseMs: number;
+  readonly requestsInFlight: number;
+}
+
 export const hasConfluentKafka = existsSync("/usr/lib/python3/dist-packages/confluent_kafka");
 if (!hasConfluentKafka) console.warn("SKIPPED what needs confluent-kafka: no /usr/lib/python3/dist-packages/confluent_kafka (apt-get install python3-confluent-kafka)");
 
@@ -20,9 +29,10 @@ export class ProducerHistory {
   #errors = "";
   #rest = "";
 
-  constructor({ bootstrap, topic, partitions, pauseMs }: { readonly bootstrap: string; readonly topic: string; readonly partitions: number; readonly pauseMs: number }) {
+  constructor({ bootstrap, topic, partitions, pauseMs, requestsInFlight }: ProducerOptions) {
     this.acknowledged = Array.from({ length: partitions }, () => []);
-    this.#child = spawn(PYTHON, [join(import.meta.dirname, "producer-history.py"), bootstrap, topic, String(partitions), String(pauseMs)], { env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+    const script = join(import.meta.dirname, "producer-history.py");
+    this.#child = spawn(PYTHON, [script, bootstrap, topic, String(partitions), String(pauseMs), String(requestsInFlight)], { env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#errors += text));
     this.#exited = new Promise((resolve, reject) => {
