@@ -87,7 +87,7 @@ class Run {
   constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions) {
     this.#draw = drawn;
     this.#plan = drawn.plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
-    this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: () => false });
+    this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: ({ node, reason }) => this.#isSick(node, reason) });
     this.#members = Array.from({ length: drawn.voters + drawn.observers }, (_, index) => ({
       id: index + 1,
       node: this.#world.addNode(`z${index + 1}`),
@@ -129,6 +129,12 @@ class Run {
     return { ...model, faults: Object.fromEntries(happened) };
   }
 
+  /** Whether a member may stop like this: its disk has told it that something can't be read or written. */
+  #isSick(name: string, reason: Error): boolean {
+    const node = this.#members.find((member) => member.node.name === name)?.node;
+    return node !== undefined && node.disk.options.syncErrorsPerMillion > 0 && [reason, reason.cause].some((error) => errorCode(error) === "EIO");
+  }
+
   #startMember({ id, node }: Member): void {
     const { host } = node;
     const tapped = tapQuorum(host, { id, quorumPort: QUORUM_PORT }, {
@@ -157,6 +163,7 @@ class Run {
     const name = `${node.name}#${this.#workerCount}`;
     const worker = new Worker(this.#tap.wrap(node.host, name), name, this.#world.prng(`workload/${name}`), {
       ...drawn,
+      ballast: this.#draw.ballast,
       connect: this.#members.map((member) => `${member.node.name}:${CLIENT_PORT}`).join(","),
       seen: () => this.#tap.seenBy(name),
     });
@@ -216,13 +223,12 @@ class Run {
     const before = kept.map((node) => ({ worker: this.#worker(node), session: this.#worker(node).client.session?.id, expired: this.#worker(node).expired }));
     must(left, "client").kill();
     this.#workers.delete(must(left, "client"));
-    // Sessions whose clients went away during the faults have the longest timeout to go, and a tick.
+    await world.settle(Promise.all(kept.map((node) => this.#worker(node).rest())));
+    // Sessions whose clients went away during the faults have the longest timeout to go, and a tick; the others ping.
     await world.run({ forMs: this.#draw.tickMs * 24 + 2000 });
     for (const { worker, session, expired } of before) {
       if (worker.expired !== expired || worker.client.session?.id !== session) throw new Violation("sessions", `${worker.name} lost its session 0x${toHex(session ?? 0n)} while nothing was wrong`);
     }
-    await world.settle(Promise.all(kept.map((node) => this.#worker(node).rest())));
-    await world.run({ forMs: 2000 });
   }
 
   #worker(node: SimNode): Worker {

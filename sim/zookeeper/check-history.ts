@@ -2,12 +2,13 @@ import { Reader } from "../../src/codec/reader.ts";
 import { Writer } from "../../src/codec/writer.ts";
 import { must } from "../../src/lib/assert.ts";
 import { ErrorCode } from "../../src/zookeeper/protocol/errors.ts";
-import { counterOf, epochOf, toHex, type SessionId, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
+import { counterOf, toHex, type SessionId, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
 import { decodeMulti, readMultiResults, writeMultiResults } from "../../src/zookeeper/protocol/multi.ts";
 import { OpCode } from "../../src/zookeeper/protocol/op-codes.ts";
 import * as records from "../../src/zookeeper/protocol/records.ts";
 import { encodeTransaction, type Transaction, type TxnBody } from "../../src/zookeeper/protocol/transactions.ts";
 import type { Call, Reply, Transcript } from "./client-tap.ts";
+import { follows } from "./history.ts";
 import { Model, type Origin } from "./model.ts";
 import { Violation } from "./violation.ts";
 
@@ -56,6 +57,7 @@ export function checkHistory(history: readonly Transaction[], transcripts: reado
     checker.read(reply, observer);
   }
   for (const reply of replies) checker.answered(reply);
+  checker.inRealTime(transcripts);
   return checker.model;
 }
 
@@ -63,8 +65,7 @@ function checkNumbers(history: readonly Transaction[]): void {
   let last = 0 as Zxid;
   for (const { header } of history) {
     const { zxid } = header;
-    const follows = zxid === last + 1 || (epochOf(zxid) > epochOf(last) && counterOf(zxid) === 1);
-    if (!follows) throw new Violation("no gaps", `transaction 0x${toHex(zxid)} follows 0x${toHex(last)}`);
+    if (!follows(last, zxid)) throw new Violation("no gaps", `transaction 0x${toHex(zxid)} follows 0x${toHex(last)}`);
     last = zxid;
   }
 }
@@ -199,6 +200,22 @@ class HistoryCheck {
     const { expected } = done;
     if (err !== expected.err || !body.equals(expected.reply)) throw new Violation("answers", `${describe(call)}, transaction 0x${toHex(done.zxid)}, was answered with ${err} ${show(call, body)}, expected ${expected.err} ${show(call, expected.reply)}`);
     if (zxid < done.zxid) throw new Violation("answers", `${describe(call)}, transaction 0x${toHex(done.zxid)}, was answered at zxid 0x${toHex(zxid)}`);
+  }
+
+  /** What somebody had seen before a write was asked for comes before that write. */
+  inRealTime(transcripts: readonly Transcript[]): void {
+    const calls = transcripts.flatMap((transcript) => transcript.calls).filter((call) => this.#done.has(call));
+    const replies = transcripts.flatMap((transcript) => transcript.heard).filter((heard) => heard.kind === "reply");
+    const inOrder = [...calls, ...replies].toSorted((a, b) => a.at - b.at);
+    let newest: Reply | undefined;
+    for (const item of inOrder) {
+      if ("zxid" in item) {
+        if (item.zxid > (newest?.zxid ?? 0)) newest = item;
+        continue;
+      }
+      const { zxid } = must(this.#done.get(item), "transaction");
+      if (newest !== undefined && zxid <= newest.zxid) throw new Violation("real time", `${describe(item)} became transaction 0x${toHex(zxid)}, after ${describe(newest.call)} had been answered at 0x${toHex(newest.zxid)}`);
+    }
   }
 
   /** The answer of a read is the tree of its zxid. */

@@ -11,6 +11,8 @@ export interface Draw {
   /** Lines of zoo.cfg that all members share. */
   readonly settings: readonly string[];
   readonly separateLogs: boolean;
+  /** Large znodes. */
+  readonly ballast: number;
   readonly clients: readonly { readonly sessionTimeoutMs: number; readonly depth: number; readonly pauseMsMax: number }[];
   readonly world: Omit<WorldOptions, "seed">;
   /** How the run ends, before the last look at everything. */
@@ -44,6 +46,7 @@ export function draw(seed: string): Draw {
     depth: shape.pick([1, 1, 2, 4]),
     pauseMsMax: shape.pick([80, 300, 1000]),
   }));
+  const ballast = shape.pick([0, 0, 0, 14]);
   const machines = root.fork("machines");
   const unevenClocks = machines.chance(1, 2);
   const world: Draw["world"] = {
@@ -64,6 +67,7 @@ export function draw(seed: string): Draw {
     syncLimit,
     settings,
     separateLogs: shape.chance(1, 2),
+    ballast,
     clients,
     world,
     lastStart: trouble.pick(["none", "kill", "power"] as const),

@@ -8,7 +8,7 @@ import type { SyncBegin } from "./quorum-tap.ts";
 /** Which members a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "leader" | "majority" | "all";
 
-export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "fork", "clients", "clog", "reset", "slowDisk", "slowNet", "clock", "burst"] as const;
+export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "fork", "clients", "clog", "reset", "slowDisk", "sickDisk", "slowNet", "clock", "burst"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, as data: a run can be repeated with any part of its plan. */
@@ -44,6 +44,7 @@ const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   clog: [10, 2000],
   reset: [1, 1],
   slowDisk: [500, 5000],
+  sickDisk: [50, 3000],
   slowNet: [500, 4000],
   clock: [1, 1],
   burst: [1, 1],
@@ -116,15 +117,17 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
   };
   switch (fault.kind) {
     case "kill":
-    case "power": {
-      const up = victims.filter((node) => node.up);
-      for (const node of up) {
-        if (fault.kind === "power") node.powerLoss();
-        else node.kill();
-        after(1 + (fault.forMs * (1 + die(up.indexOf(node), 4))) / 4, () => restart(node));
-      }
-      return up.length > 0;
-    }
+    case "power":
+      // So that something is under way when it happens.
+      scene.burst(die(0, 100), die(1, 40));
+      after(die(2, 40_000) / 1000, () => {
+        for (const [index, node] of victims.entries()) {
+          if (fault.kind === "power") node.powerLoss();
+          else node.kill();
+          after(1 + (fault.forMs * (1 + die(index, 4))) / 4, () => restart(node));
+        }
+      });
+      return true;
     case "storm":
       for (let round = 0; round < 2 + die(0, 5); round++) {
         after((fault.forMs * round) / 8, () => (die(round % 6, 3) === 0 ? victim.powerLoss() : victim.kill()));
@@ -213,6 +216,18 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
         node.disk.options.syncMs = [5, 20 + die(0, 300)];
         after(fault.forMs, () => (node.disk.options.syncMs = usual.syncMs));
       }
+      return true;
+    case "sickDisk":
+      // The member stops with the first sync or write that fails, and its machine with it: what stands in a page cache
+      // after a failed sync may never reach the disk, and a process that begins then can't know.
+      victim.disk.options.syncErrorsPerMillion = 20_000;
+      victim.disk.options.writeErrorsPerMillion = 5000;
+      after(fault.forMs, () => {
+        victim.disk.options.syncErrorsPerMillion = 0;
+        victim.disk.options.writeErrorsPerMillion = 0;
+        if (!victim.up) victim.powerLoss();
+        restart(victim);
+      });
       return true;
     case "slowNet":
       world.net.options.latencyMs = [1, 5 + die(0, 60)];

@@ -1,6 +1,6 @@
 import type { SimNode } from "../../src/host/sim/node.ts";
 import { must } from "../../src/lib/assert.ts";
-import { epochOf, toHex, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
+import { counterOf, epochOf, toHex, zxid as zxidOf, ZXID_ZERO, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
 import { decodeTransaction, type Transaction } from "../../src/zookeeper/protocol/transactions.ts";
 import { Violation } from "./violation.ts";
 
@@ -22,9 +22,9 @@ const LOG_HEADER_BYTES = 16;
 const ENTRY_HEAD_BYTES = 12;
 
 /**
- * Every member's history, as its disk tells it: the transactions in its logs and, before those, what came with a
- * leader's snapshot, which is the leader's own history of that moment. Nothing purges in these runs, so that the
- * logs go back to the beginning.
+ * Every member's history, as its disk tells it: the transactions in its logs; before those what came with a leader's
+ * snapshot, which is the leader's own history of that moment; and what its own snapshots hold that its log had not
+ * written yet. Nothing purges in these runs, so that the logs go back to the beginning.
  */
 export class Histories {
   readonly #members: readonly MemberDisk[];
@@ -59,27 +59,35 @@ export class Histories {
   #zxidsOf(member: MemberDisk): Zxid[] {
     const logged = this.#readLogs(member);
     const inheritance = this.#inherited.get(member.id)?.findLast(({ zxid }) => isComplete(member, zxid));
-    if (inheritance === undefined) return logged;
+    if (inheritance === undefined) return this.#withSnapshots(member, logged);
     const { zxid, history } = inheritance;
-    return [...this.#filled(history, zxid), ...logged.filter((id) => id > zxid)];
+    return this.#withSnapshots(member, [...history, ...this.#between(history.at(-1) ?? ZXID_ZERO, zxid), ...logged.filter((id) => id > zxid)]);
   }
 
-  /**
-   * A leader may commit, and so put into a snapshot, what its own log has not written yet. These are transactions
-   * of its own epoch, which a quorum has logged.
-   */
-  #filled(history: readonly Zxid[], upTo: Zxid): Zxid[] {
-    const last = history.at(-1) ?? 0;
-    const missing = [...this.#known.keys()].filter((zxid) => zxid > last && zxid <= upTo && epochOf(zxid) === epochOf(upTo));
-    return [...history, ...missing.toSorted((a, b) => a - b)];
+  /** A member may apply what a quorum has committed, and take a snapshot with it, before its own log has it. */
+  #withSnapshots(member: MemberDisk, zxids: readonly Zxid[]): Zxid[] {
+    const whole: Zxid[] = [];
+    for (const next of [...zxids, undefined]) {
+      const last = whole.at(-1) ?? ZXID_ZERO;
+      if (next !== undefined && follows(last, next)) {
+        whole.push(next);
+        continue;
+      }
+      const snapshot = numbersIn(member.node, member.snapshots, "snapshot").findLast((zxid) => zxid > last && (next === undefined || zxid < next) && isComplete(member, zxid));
+      if (snapshot !== undefined) whole.push(...this.#between(last, snapshot));
+      if (next !== undefined) whole.push(next);
+    }
+    return whole;
+  }
+
+  /** What was committed in the epoch of `upTo`: whoever has that has taken all before it. */
+  #between(after: Zxid, upTo: Zxid): Zxid[] {
+    const missing = [...this.#known.keys()].filter((zxid) => zxid > after && zxid <= upTo && epochOf(zxid) === epochOf(upTo));
+    return missing.toSorted((a, b) => a - b);
   }
 
   #readLogs(member: MemberDisk): Zxid[] {
-    const files = namesIn(member.node, member.logs)
-      .map((name) => /^log\.([0-9a-f]+)$/.exec(name)?.[1])
-      .filter((digits) => digits !== undefined)
-      .map((digits) => Number.parseInt(digits, 16))
-      .toSorted((a, b) => a - b);
+    const files = numbersIn(member.node, member.logs, "log");
     const zxids = new Set<Zxid>();
     for (const first of files) {
       for (const transaction of readLog(must(member.node.disk.peek(`${member.logs}/log.${toHex(first)}`), "log file"))) {
@@ -98,9 +106,19 @@ export class Histories {
   }
 }
 
-function namesIn(node: SimNode, path: string): string[] {
+export function follows(last: Zxid, next: Zxid): boolean {
+  return next === last + 1 || (epochOf(next) > epochOf(last) && counterOf(next) === 1);
+}
+
+/** Ascending. */
+function numbersIn(node: SimNode, path: string, kind: "log" | "snapshot"): Zxid[] {
   const directory = node.disk.files.find(path);
-  return directory?.kind === "directory" ? [...directory.entries.keys()] : [];
+  const names = directory?.kind === "directory" ? [...directory.entries.keys()] : [];
+  return names
+    .map((name) => /^(log|snapshot)\.([0-9a-f]+)$/.exec(name))
+    .filter((match) => match?.[1] === kind)
+    .map((match) => zxidOf(Number.parseInt(match?.[2] ?? "", 16)))
+    .toSorted((a, b) => a - b);
 }
 
 /** Up to the first entry that is not whole. */

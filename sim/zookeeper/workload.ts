@@ -23,6 +23,8 @@ export interface WorkloadOptions {
   readonly depth: number;
   /** Between two requests of one of them, at most. */
   readonly pauseMsMax: number;
+  /** How many large znodes there are, so that a snapshot takes a while. */
+  readonly ballast: number;
   /** The highest zxid that this client has been shown. */
   readonly seen: () => Zxid;
 }
@@ -30,6 +32,7 @@ export interface WorkloadOptions {
 const REGISTERS = ["/registers/a", "/registers/b", "/registers/c", "/registers/d"];
 const BRANCHES = ["/tree/x", "/tree/x/y", "/tree/x/y/z", "/tree/x/w", "/tree/v", "/tree/u"];
 const QUEUE_LENGTH_MAX = 12;
+const BALLAST_BYTES = 24_000;
 const ROOTS = ["/registers", "/tree", "/queue", "/owned", ...REGISTERS];
 
 type Action = (worker: Worker) => Promise<unknown>;
@@ -72,6 +75,15 @@ export class Worker {
   /** Writes without waiting, so that others fall behind. */
   async burst(count: number): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.client.setData(this.draws.pick(REGISTERS), this.value())));
+  }
+
+  get ballast(): number {
+    return this.#options.ballast;
+  }
+
+  load(): Buffer {
+    this.#values += 1;
+    return Buffer.alloc(BALLAST_BYTES, `${this.name}.${this.#values} `);
   }
 
   value(): Buffer | null {
@@ -221,6 +233,13 @@ const acls: Action = async (worker) => {
   await Promise.all(outcomes);
 };
 
+const heave: Action = async (worker) => {
+  if (worker.ballast === 0) return;
+  const path = `/ballast-${worker.draws.below(worker.ballast)}`;
+  const outcome = await worker.client.setData(path, worker.load());
+  if (!outcome.ok && outcome.code === ErrorCode.noNode) await worker.client.create(path, worker.load());
+};
+
 const ACTIONS: readonly (readonly [weight: number, action: Action])[] = [
   [10, setRegister],
   [8, getData],
@@ -234,6 +253,7 @@ const ACTIONS: readonly (readonly [weight: number, action: Action])[] = [
   [5, queue],
   [4, several],
   [1, acls],
+  [2, heave],
 ];
 
 const WEIGHTS = ACTIONS.reduce((sum, [weight]) => sum + weight, 0);
