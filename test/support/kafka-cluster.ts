@@ -270,10 +270,9 @@ export class KafkaCluster {
   }
 
   /** One of Apache's tools, told of a broker that runs. */
-  async tool(name: "kafka.admin.TopicCommand" | "kafka.tools.ConsoleConsumer" | "kafka.tools.ConsoleProducer", args: readonly string[], input?: string): Promise<Finished> {
+  async tool(name: "kafka.admin.TopicCommand" | "kafka.tools.ConsoleConsumer" | "kafka.tools.ConsoleProducer", args: readonly string[], input = ""): Promise<Finished> {
     const bootstrap = this.others()[0]?.bootstrap ?? "";
-    const options = { timeoutMs: JVM_START_MS_MAX, ...(input === undefined ? {} : { input }) };
-    return run("java", ["-XX:TieredStopAtLevel=1", "-cp", this.#classPath, name, "--bootstrap-server", bootstrap, ...args], options);
+    return run("java", ["-XX:TieredStopAtLevel=1", "-cp", this.#classPath, name, "--bootstrap-server", bootstrap, ...args], { timeoutMs: JVM_START_MS_MAX, input });
   }
 
   /** DumpLogSegments' lines of the batches of all of a broker's segments of a topic, but for where in a file they stand. */
