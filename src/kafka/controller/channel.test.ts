@@ -46,6 +46,24 @@ test("a channel closed between two attempts ends at once", async () => {
   expect([sent(), world.nowMs]).toEqual([1, before]);
 });
 
+test("a broker that stays away is spoken of once, and once more when it answers", async () => {
+  const world = new World({ seed: 3 });
+  const node = world.addNode("one");
+  const { host } = node;
+  let sent = 0;
+  const link: BrokerLink = {
+    send: () => (++sent % 5 === 0 ? Promise.resolve({ errorCode: 0 } as never) : Promise.reject(new OperationalError("ECONNREFUSED", "away"))),
+    close: () => undefined,
+  };
+  const channel = new BrokerChannel(host.timers, host.log, link, () => undefined);
+  channel.push(request);
+  channel.push({ api: "stopReplica", body: { controllerId: 1, controllerEpoch: 1, deletePartitions: false, ungroupedPartitions: [], topics: [], topicStates: [] } });
+  await world.settle(channel.run());
+  expect(sent).toBe(10);
+  const said = node.log.lines().map((line) => /does not answer|answers the controller again/.exec(line)?.[0]);
+  expect(said.filter((words) => words !== undefined)).toEqual(["does not answer", "answers the controller again", "does not answer", "answers the controller again"]);
+});
+
 test("UpdateMetadata requests that wait become one, behind the one under way and not across other requests", async () => {
   const world = new World({ seed: 3 });
   const { host } = world.addNode("one");

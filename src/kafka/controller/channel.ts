@@ -30,6 +30,8 @@ export class BrokerChannel {
   readonly #queue: (ControlRequest | MetadataUpdates)[] = [];
   #closed = false;
   #running = false;
+  /** The last attempt failed, which has been said. */
+  #silent = false;
   #wake: (() => void) | undefined;
 
   constructor(timers: Timers, log: Logger, link: BrokerLink, onResponse: (exchange: ControlExchange) => void) {
@@ -55,10 +57,13 @@ export class BrokerChannel {
         const exchange = await exchangeOver(this.#link, request);
         if (this.#closed) break;
         this.#queue.shift();
+        if (this.#silent) this.#log.info("the broker answers the controller again", { api: request.api, queued: this.#queue.length });
+        this.#silent = false;
         this.#onResponse(exchange);
       } catch (thrown) {
         if (this.#closed) break;
-        this.#log.warn("a broker does not answer the controller, trying again", { api: request.api, queued: this.#queue.length, error: toError(thrown) });
+        if (!this.#silent) this.#log.warn("a broker does not answer the controller, trying again", { api: request.api, queued: this.#queue.length, error: toError(thrown) });
+        this.#silent = true;
         await this.#pause();
       }
     }
