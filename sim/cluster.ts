@@ -3,6 +3,7 @@ import { withTripwires } from "../src/host/sim/tripwires.ts";
 import { World } from "../src/host/sim/world.ts";
 import { must } from "../src/lib/assert.ts";
 import { partitionName } from "../src/kafka/log/names.ts";
+import type { RunOptions } from "./hunting.ts";
 import { checkRead, checkWritten, type FinalLog } from "./kafka/check-records.ts";
 import { ClusterClient } from "./kafka/client.ts";
 import { ClusterWorld, type HeardLine } from "./kafka/cluster-world.ts";
@@ -44,20 +45,13 @@ export interface Outcome {
   readonly asynchronousAppends: number;
 }
 
-export interface RunOptions {
-  /** Which faults of the plan come to pass; all of them where undefined. */
-  readonly only?: readonly number[] | undefined;
-  readonly without?: readonly FaultKind[];
-  readonly print?: ((line: string) => void) | undefined;
-}
-
 const LOOK_EVERY_MS = 25;
 const TIMEOUT_MS = 4000;
 
 const SAFE = "safe";
 const LOOSE = "loose";
 
-export function runCluster(seed: string, options: RunOptions = {}): Promise<Outcome> {
+export function runCluster(seed: string, options: RunOptions<FaultKind> = {}): Promise<Outcome> {
   return withTripwires(() => new Run(seed, draw(seed), options).all());
 }
 
@@ -81,7 +75,7 @@ class Run {
   #violation: Violation | undefined;
   #looking = true;
 
-  constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions) {
+  constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions<FaultKind>) {
     this.#draw = drawn;
     this.#plan = drawn.plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
     this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: () => false });

@@ -11,6 +11,7 @@ import { counterOf, epochOf, toHex } from "../src/zookeeper/protocol/ids.ts";
 import { CreateFlag, OpCode } from "../src/zookeeper/protocol/op-codes.ts";
 import type { Transaction } from "../src/zookeeper/protocol/transactions.ts";
 import { QuorumMember } from "../src/zookeeper/server/quorum-member.ts";
+import type { RunOptions } from "./hunting.ts";
 import { checkHistory, describe } from "./zookeeper/check-history.ts";
 import { checkSessions, checkSyncs } from "./zookeeper/check-sessions.ts";
 import { checkRegistrations, WatchCheck } from "./zookeeper/check-watches.ts";
@@ -46,19 +47,12 @@ export interface Outcome {
   readonly convergedWithinMs: number;
 }
 
-export interface RunOptions {
-  /** Which faults of the plan come to pass; all of them where undefined. */
-  readonly only?: readonly number[] | undefined;
-  readonly without?: readonly FaultKind[];
-  readonly print?: ((line: string) => void) | undefined;
-}
-
 const CONVERGE_MS_MAX = 60_000;
 const CLIENT_PORT = 2181;
 const QUORUM_PORT = 2888;
 const DATA_DIR = "/zookeeper";
 
-export function runEnsemble(seed: string, options: RunOptions = {}): Promise<Outcome> {
+export function runEnsemble(seed: string, options: RunOptions<FaultKind> = {}): Promise<Outcome> {
   return withTripwires(() => new Run(seed, draw(seed), options).all());
 }
 
@@ -84,7 +78,7 @@ class Run {
   #workerCount = 0;
   #visitors = 0;
 
-  constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions) {
+  constructor(seed: string, drawn: Draw, { only, without = [], print }: RunOptions<FaultKind>) {
     this.#draw = drawn;
     this.#plan = drawn.plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
     this.#world = new World({ seed, ...drawn.world, ...(print && { print }), expected: ({ node, reason }) => this.#isSick(node, reason) });
