@@ -197,7 +197,8 @@ export class FollowerSessions {
     if (this.#byOwner.get(session.owner) === session) this.#byOwner.delete(session.owner);
     this.#transient.delete(session);
     session.state = "gone";
-    for (const entry of session.entries.values()) leave(session, entry);
+    // Its clock stands still from now on: there is nothing to tell the partitions.
+    for (const entry of session.entries.values()) entry.unwatch();
     session.wait?.finish();
   }
 

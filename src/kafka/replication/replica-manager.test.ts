@@ -139,7 +139,7 @@ class Bench {
 }
 
 describe("LeaderAndIsr", () => {
-  test("makes leaders and followers: settings first, nothing followed any more, then leaders before followers", async () => {
+  test("makes leaders and followers: the settings are known first, and nothing is followed any more", async () => {
     const bench = await Bench.open();
     expect(await bench.become({ "u-0": { leader: 2, leaderEpoch: 3 }, "t-0": {}, "t-1": { leader: 3 }, "v-0": { leader: 2, leaderEpoch: 4 }, "w-0": { leader: -1 } })).toEqual({
       "u-0": ErrorCode.NONE,

@@ -182,12 +182,11 @@ export class ReplicaManager {
     return this.#isAssigned(item) && known !== undefined ? ErrorCode.NONE : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
   }
 
-  /** Nothing of the old parts is under way: leaders first, so that they serve as soon as they can. */
+  /** Nothing of the old parts is under way. */
   #becomeAll(changing: readonly Item<PartitionState>[]): void {
     const { brokerId, followers } = this.#options;
     const followed = new Map<number, { replica: Partition; leaderEpoch: number }[]>();
-    const isLed = ({ state }: Item<PartitionState>): boolean => state.leader === brokerId;
-    for (const item of [...changing.filter(isLed), ...changing.filter((one) => !isLed(one))]) {
+    for (const item of changing) {
       // A disk may have failed since; of a partition that is named twice, the later epoch holds.
       item.error = this.#mayBecome(item);
       const partition = this.#partitions.get(item.name);
