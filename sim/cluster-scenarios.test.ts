@@ -94,6 +94,26 @@ test("after an unclean election the old leader's longer log is cut, and all are 
   });
 });
 
+test("after an unclean election back to the longer log, the shorter one is cut where its own epoch began", async () => {
+  await Scenario.play({ topics: ["t"], unclean: ["t"], settings: ["replica.lag.time.max.ms=60000"] }, async (s) => {
+    await s.topic("t", { assignments: [[1, 2]], settings: UNCLEAN });
+    expect(await s.write(1, "t", ["all"])).toBe(NONE);
+    s.world.net.partition([s.cluster.node(1)], [s.cluster.node(2)]);
+    expect(await s.write(1, "t", ["a", "b", "c"], { acks: 1 })).toBe(NONE);
+    s.kill(1);
+    await s.until("broker 2 leads", () => s.leader("t") === 2);
+    expect(await s.write(2, "t", ["x"], { acks: 1 })).toBe(NONE);
+    s.kill(2);
+    await s.run(6000);
+    s.world.net.heal();
+    s.start(1);
+    await s.until("broker 1 leads uncleanly", () => s.leader("t") === 1);
+    expect(await s.write(1, "t", ["d"], { acks: 1 })).toBe(NONE);
+    s.start(2);
+    expect((await s.finish()).get("t-0")).toEqual(["all", "a", "b", "c", "d"]);
+  });
+});
+
 test("without unclean elections nobody leads until the last in-sync replica is back, and nothing is lost", async () => {
   await Scenario.play({ topics: ["t"] }, async (s) => {
     await s.topic("t");
