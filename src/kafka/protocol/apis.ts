@@ -3,18 +3,28 @@ import { alterIsr } from "./messages/alter-isr.ts";
 import { apiVersions } from "./messages/api-versions.ts";
 import { controlledShutdown } from "./messages/controlled-shutdown.ts";
 import { createTopics } from "./messages/create-topics.ts";
+import { deleteGroups } from "./messages/delete-groups.ts";
 import { deleteTopics } from "./messages/delete-topics.ts";
 import { describeCluster } from "./messages/describe-cluster.ts";
 import { describeConfigs } from "./messages/describe-configs.ts";
+import { describeGroups } from "./messages/describe-groups.ts";
 import { fetch } from "./messages/fetch.ts";
 import { findCoordinator } from "./messages/find-coordinator.ts";
+import { heartbeat } from "./messages/heartbeat.ts";
 import { initProducerId } from "./messages/init-producer-id.ts";
+import { joinGroup } from "./messages/join-group.ts";
 import { leaderAndIsr } from "./messages/leader-and-isr.ts";
+import { leaveGroup } from "./messages/leave-group.ts";
+import { listGroups } from "./messages/list-groups.ts";
 import { listOffsets } from "./messages/list-offsets.ts";
 import { metadata } from "./messages/metadata.ts";
+import { offsetCommit } from "./messages/offset-commit.ts";
+import { offsetDelete } from "./messages/offset-delete.ts";
+import { offsetFetch } from "./messages/offset-fetch.ts";
 import { offsetForLeaderEpoch } from "./messages/offset-for-leader-epoch.ts";
 import { produce } from "./messages/produce.ts";
 import { stopReplica } from "./messages/stop-replica.ts";
+import { syncGroup } from "./messages/sync-group.ts";
 import { updateMetadata } from "./messages/update-metadata.ts";
 
 /** Every API whose messages are declared. */
@@ -27,13 +37,23 @@ export const apis = {
   stopReplica,
   updateMetadata,
   controlledShutdown,
+  offsetCommit,
+  offsetFetch,
   findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
   apiVersions,
   createTopics,
   deleteTopics,
   initProducerId,
   offsetForLeaderEpoch,
   describeConfigs,
+  deleteGroups,
+  offsetDelete,
   alterIsr,
   describeCluster,
 } as const satisfies Record<string, Api>;
