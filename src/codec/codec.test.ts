@@ -188,3 +188,11 @@ test("Jute writes a surrogate pair as two groups of three bytes, as BinaryOutput
   const schema = jute.juteRecord("Text", { text: jute.ustring() });
   expect(schema.encode({ text: "é😀" })).toEqual(Buffer.from("00000008c3a9eda0bdedb880", "hex"));
 });
+
+test("Java's greatest and least time go back as they came, though a number rounds the first", () => {
+  const time = message("Time", { versions: "0", flexible: "none" }, { when: timestamp("0+") });
+  for (const hex of ["7fffffffffffffff", "8000000000000000", "ffffffffffffffff"]) {
+    const decoded = time.decode(Buffer.from(hex, "hex"));
+    expect(decoded === undefined ? undefined : time.encode(decoded).toString("hex")).toBe(hex);
+  }
+});

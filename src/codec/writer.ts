@@ -99,8 +99,14 @@ export class Writer {
     this.timestamp(value);
   }
 
+  /** Java's Long.MAX_VALUE, which a number can't tell from 2^63, goes back as it came. */
   timestamp(value: number): void {
     const at = this.#reserve(8);
+    if (value >= 2 ** 63) {
+      this.#view.setInt32(at, 0x7fff_ffff);
+      this.#view.setUint32(at + 4, 0xffff_ffff);
+      return;
+    }
     const high = Math.floor(value / 0x1_0000_0000);
     this.#view.setInt32(at, high);
     this.#view.setUint32(at + 4, value - high * 0x1_0000_0000);
