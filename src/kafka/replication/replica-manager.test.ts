@@ -396,6 +396,51 @@ test("followers' fetches find the partitions, and their errors", async () => {
   ]);
 });
 
+describe("whoever asked is told in the turn in which a partition's part changes", () => {
+  type Role = readonly [name: string, leaderEpoch: number | undefined, asItIs: ErrorCode | "leads" | "follows" | "stopped"];
+
+  async function listening(): Promise<{ readonly bench: Bench; readonly takeRoles: () => Role[] }> {
+    const roles: Role[] = [];
+    const bench: Bench = await Bench.open({
+      onRole: (topic, partition, leaderEpoch) => {
+        const found = bench.find(`${topic}-${partition}`);
+        const running = typeof found !== "number" && found.isRunning ? "follows" : "stopped";
+        roles.push([`${topic}-${partition}`, leaderEpoch, typeof found === "number" ? found : found.isLeader ? "leads" : running]);
+      },
+    });
+    return { bench, takeRoles: () => roles.splice(0) };
+  }
+
+  test("by LeaderAndIsr: newly leading, leading on, following; not where nothing changes", async () => {
+    const { bench, takeRoles } = await listening();
+    await bench.become({ "t-0": { leaderEpoch: 4 }, "t-1": { leader: 2 }, "u-0": { replicas: [2, 3] } });
+    expect(takeRoles()).toEqual([["t-0", 4, "leads"], ["t-1", undefined, "follows"]]);
+    await bench.become({ "t-0": { leaderEpoch: 5, isr: [1, 2] }, "t-1": { leader: 2 } });
+    expect(takeRoles()).toEqual([["t-0", 5, "leads"]]);
+    await bench.become({ "t-0": { leader: 3, leaderEpoch: 6 } });
+    expect(takeRoles()).toEqual([["t-0", undefined, "follows"]]);
+  });
+
+  test("by StopReplica, with and without deletion", async () => {
+    const { bench, takeRoles } = await listening();
+    await bench.become({ "t-0": {}, "t-1": {} });
+    takeRoles();
+    await bench.stop({ "t-0": { leaderEpoch: -1, deletePartition: false }, "t-1": { leaderEpoch: -2 }, "x-0": { leaderEpoch: -2 } });
+    expect(takeRoles()).toEqual([["t-0", undefined, "stopped"], ["t-1", undefined, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]]);
+  });
+
+  test("by a disk that fails, and by the end; before whatever waits for an append hears of it", async () => {
+    const { bench, takeRoles } = await listening();
+    await bench.become({ "t-0": { isr: [1, 2] }, "t-1": {} });
+    takeRoles();
+    const waiting = Outcome.of(new Promise((resolve) => bench.partition("t-0").acknowledge(append(bench.partition("t-0")), resolve)));
+    bench.manager.onDirectoryFailed(["t-0"]);
+    expect([takeRoles(), waiting.value]).toEqual([[["t-0", undefined, ErrorCode.KAFKA_STORAGE_ERROR]], "waiting"]);
+    await bench.settle(bench.manager.close());
+    expect(takeRoles()).toEqual([["t-1", undefined, "stopped"]]);
+  });
+});
+
 test("the end settles what waits, closes the fetchers and leaves no timer; a request that is under way changes nothing more", async () => {
   const bench = await Bench.open();
   await bench.become({ "t-0": { isr: [1, 2] } });

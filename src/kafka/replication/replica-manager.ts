@@ -38,6 +38,11 @@ export interface ReplicaManagerOptions {
   isKnown(topic: string, partition: number): boolean;
   /** Logs of these topics are about to be opened or made: their settings must be known. */
   beforeCreate(topics: readonly string[]): Promise<void>;
+  /**
+   * Told in the turn in which the partition here changes its part, when it has: the epoch in which this broker leads
+   * it, or that it does not. May come again with the same.
+   */
+  onRole?(topic: string, partition: number, leaderEpoch: number | undefined): void;
 }
 
 /** One partition of a request, with what became of it. */
@@ -113,7 +118,7 @@ export class ReplicaManager {
     this.#phase = "closed";
     this.#shrinkTimer?.cancel();
     this.sessions.close();
-    for (const partition of this.partitions) partition.stop(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+    for (const partition of this.partitions) this.#stopPartition(partition, ErrorCode.NOT_LEADER_OR_FOLLOWER);
     await this.#options.followers.close();
     await this.#tasks.settled();
   }
@@ -124,7 +129,7 @@ export class ReplicaManager {
       const partition = this.#partitions.get(name);
       if (partition === undefined || partition === "offline") continue;
       this.#partitions.set(name, "offline");
-      partition.stop(ErrorCode.KAFKA_STORAGE_ERROR);
+      this.#stopPartition(partition, ErrorCode.KAFKA_STORAGE_ERROR);
     }
     this.#tasks.run(() => this.#options.followers.unfollow(partitions));
   }
@@ -193,6 +198,7 @@ export class ReplicaManager {
       if (item.error !== ErrorCode.NONE || partition === undefined || partition === "offline") continue;
       const { leader, leaderEpoch } = item.state;
       partition.become(item.state);
+      this.#tellRole(partition);
       if (leader < 0 || leader === brokerId) continue;
       const others = followed.get(leader);
       if (others === undefined) followed.set(leader, [{ replica: partition, leaderEpoch }]);
@@ -235,9 +241,19 @@ export class ReplicaManager {
       item.error = ErrorCode.KAFKA_STORAGE_ERROR;
       return false;
     }
-    partition?.stop(state.deletePartition ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.NOT_LEADER_OR_FOLLOWER);
     if (state.deletePartition) this.#partitions.delete(name);
+    if (partition !== undefined) this.#stopPartition(partition, state.deletePartition ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.NOT_LEADER_OR_FOLLOWER);
     return state.deletePartition;
+  }
+
+  #stopPartition(partition: Partition, error: ErrorCode): void {
+    partition.stop(error);
+    this.#tellRole(partition);
+  }
+
+  #tellRole(partition: Partition): void {
+    const { topic, partition: index, isLeader, leaderEpoch } = partition;
+    this.#options.onRole?.(topic, index, isLeader ? leaderEpoch : undefined);
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
