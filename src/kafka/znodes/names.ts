@@ -24,3 +24,12 @@ export function desanitizeName(sanitized: string): string {
     throw new OperationalError("ERR_ZNODE_NAME", `"${sanitized}" is not a URL-encoded name; remove its znode under /config`, { cause: error });
   }
 }
+
+// oxlint-disable-next-line no-control-regex -- control characters are what is refused
+const NOT_IN_PATHS = /[\u0000-\u001f\u007f-\u009f\ud800-\uf8ff\ufff0-\uffff]|\/\.{0,2}(?:\/|$)/;
+
+/** A path with a name that somebody else has chosen. Throws ERR_ZNODE_NAME where ZooKeeper can't have it (PathUtils.validatePath). */
+export function checkPath(path: string): string {
+  if (NOT_IN_PATHS.test(path)) throw new OperationalError("ERR_ZNODE_NAME", `${JSON.stringify(path)} can't be a znode's path`);
+  return path;
+}

@@ -4,9 +4,11 @@ import { encodeBrokerRegistration, type BrokerRegistration } from "./broker.ts";
 import { decodeClusterId, decodeProducerIdBlock, encodeClusterId, encodeProducerIdBlock, producerIdBlockSize, type ProducerIdBlock } from "./cluster.ts";
 import { encodeConfig, encodeConfigChange, type ConfigEntity, type EntityConfig } from "./config.ts";
 import { badZnode } from "./json.ts";
+import { checkPath } from "./names.ts";
 import { encodeLogDirEvent } from "./notifications.ts";
 import { paths, persistentPaths } from "./paths.ts";
 import { askOne, create, exists, expectCode, getData, remove, setData, ZkCode, type Step, type ZkReply, type ZkRequest } from "./requests.ts";
+import { decodeTopic } from "./topic.ts";
 
 /** Steps that every broker takes, controller or not. Source: core/src/main/scala/kafka/zk/KafkaZkClient.scala. */
 
@@ -89,14 +91,44 @@ export function* takeProducerIdBlock(brokerId: number): Step<ProducerIdBlock> {
   }
 }
 
-/** Replaces an entity's overrides. Source: KafkaZkClient.setOrCreateEntityConfigs. */
-export function* writeConfig(entity: ConfigEntity, config: EntityConfig): Step<void> {
-  const path = paths.config(entity.type, entity.name);
-  const write = setData(path, encodeConfig(config));
+/** Whether the znode is there or not. */
+function* writeOrCreate(path: string, data: Buffer): Step<void> {
+  const write = setData(path, data);
   const first = expectCode(write, yield* askOne(write), ZkCode.NO_NODE);
   if (first.code === ZkCode.OK) return;
-  if ((yield* createWithParents(path, encodeConfig(config))) === ZkCode.OK) return;
+  if ((yield* createWithParents(path, data)) === ZkCode.OK) return;
   expectCode(write, yield* askOne(write));
+}
+
+/** Replaces an entity's overrides. Source: KafkaZkClient.setOrCreateEntityConfigs. */
+export function* writeConfig(entity: ConfigEntity, config: EntityConfig): Step<void> {
+  yield* writeOrCreate(paths.config(entity.type, entity.name), encodeConfig(config));
+}
+
+/** How many partitions the topic has; undefined where there is no such topic. Source: KafkaZkClient.getTopicPartitionCount. */
+export function* countPartitions(topic: string): Step<number | undefined> {
+  const request = getData(paths.topic(topic));
+  const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  return found.code === ZkCode.NO_NODE ? undefined : decodeTopic(topic, found.data).partitions.size;
+}
+
+/** Throws ERR_ZNODE_NAME where no znode can bear the group's name. Source: KafkaZkClient.setOrCreateConsumerOffset. */
+export function* writeConsumerOffset(group: string, topic: string, partition: number, offset: number): Step<void> {
+  yield* writeOrCreate(checkPath(paths.consumerOffset(group, topic, partition)), Buffer.from(String(offset)));
+}
+
+/**
+ * Undefined where none is stored. Throws ERR_ZNODE_NAME where no znode can bear the group's name, ERR_ZNODE where the
+ * znode holds no offset. Source: KafkaZkClient.getConsumerOffset.
+ */
+export function* readConsumerOffset(group: string, topic: string, partition: number): Step<number | undefined> {
+  const path = checkPath(paths.consumerOffset(group, topic, partition));
+  const request = getData(path);
+  const { data } = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  if (data === null) return undefined;
+  const text = data.toString();
+  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw badZnode(path, "not an offset");
+  return Number(text);
 }
 
 /** Asks the controller to delete a topic; asking twice is the same. False where there is no such topic. */

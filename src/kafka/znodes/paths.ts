@@ -20,6 +20,8 @@ export const paths = {
   partition: (topic: string, partition: number): string => `/brokers/topics/${topic}/partitions/${partition}`,
   partitionState: (topic: string, partition: number): string => `/brokers/topics/${topic}/partitions/${partition}/state`,
   deleteTopic: (topic: string): string => `/admin/delete_topics/${topic}`,
+  /** Where consumers of before 0.8.2 commit; the group is any text. */
+  consumerOffset: (group: string, topic: string, partition: number): string => `/consumers/${group}/offsets/${topic}/${partition}`,
   /** `name` is sanitised already; a user's client is `<user>/clients/<client>` of the type users. */
   config: (type: ConfigEntityType, name: string): string => `/config/${type}/${name}`,
   /** Names that a sequential create completes with ten digits. */

@@ -11,7 +11,8 @@ import { decodeConfig, decodeConfigChange, encodeConfig, encodeConfigChange } fr
 import { desanitizeName, sanitizeName } from "./names.ts";
 import { decodeIsrChange, decodeLogDirEvent, decodePreferredElection, encodeIsrChange, encodeLogDirEvent, encodePreferredElection } from "./notifications.ts";
 import {
-  announceConfigChange, announceLogDirFailure, createOrGetClusterId, createPersistentPaths, generateBrokerId, queueTopicDeletion, registerBroker, takeProducerIdBlock, writeConfig,
+  announceConfigChange, announceLogDirFailure, countPartitions, createOrGetClusterId, createPersistentPaths, generateBrokerId, queueTopicDeletion, readConsumerOffset, registerBroker,
+  takeProducerIdBlock, writeConfig, writeConsumerOffset,
 } from "./operations.ts";
 import { brokerOfPath, paths, persistentPaths, topicOfPath } from "./paths.ts";
 import { create, setData, type Step } from "./requests.ts";
@@ -284,6 +285,59 @@ describe("steps", () => {
       expect(decodeLogDirEvent(path, zk.data(path) ?? null)).toBe(7);
       expect(zk.owner(path)).toBe(0n);
     }
+  });
+
+  test("count a topic's partitions as its znode has them", () => {
+    const { zk, run } = world();
+    expect(run(countPartitions("t"))).toBeUndefined();
+    zk.apply(create(paths.topic("t"), text({ version: 1, partitions: { 0: [1], 1: [1], 7: [2] } })));
+    expect(run(countPartitions("t"))).toBe(3);
+  });
+
+  test("write a consumer's offset as decimal text, parents and all, and read it back", () => {
+    const { zk, run } = world();
+    expect(run(readConsumerOffset("g", "t", 3))).toBeUndefined();
+    run(writeConsumerOffset("g", "t", 3, 12));
+    expect(zk.data("/consumers/g/offsets/t/3")?.toString()).toBe("12");
+    run(writeConsumerOffset("g", "t", 3, 9_007_199_254_740_991));
+    expect(run(readConsumerOffset("g", "t", 3))).toBe(9_007_199_254_740_991);
+    run(writeConsumerOffset("a/b", "t", 0, 1));
+    expect(zk.has("/consumers/a/b/offsets/t/0")).toBe(true);
+    zk.apply(setData("/consumers/g/offsets/t/3", null));
+    expect(run(readConsumerOffset("g", "t", 3))).toBeUndefined();
+  });
+
+  test("of two that write a consumer's first offset at once, the later one's stays, whichever makes the znode", () => {
+    const { zk, run } = world();
+    const path = paths.consumerOffset("g", "t", 0);
+    // Both are told that there is no znode; each then goes on behind the other.
+    for (const order of [["4", "5"], ["5", "4"]]) {
+      zk.apply({ op: "delete", path, version: -1 });
+      const steps = order.map((offset) => writeConsumerOffset("g", "t", 0, Number(offset)));
+      const asked = steps.map((step) => step.next());
+      const told = asked.map((result) => (result.done === true ? [] : result.value.map((request) => zk.apply(request))));
+      for (const [index, step] of steps.entries()) {
+        let result = step.next(told[index] ?? []);
+        while (result.done !== true) result = step.next(result.value.map((request) => zk.apply(request)));
+      }
+      expect(run(readConsumerOffset("g", "t", 0))).toBe(Number(order[1]));
+    }
+  });
+
+  test("take no group whose name no znode can bear, and no text that is no offset", () => {
+    const { zk, run } = world();
+    for (const group of ["", ".", "..", "a//b", "/a", "a/", "../brokers", "a\u0000", "\ud83d\ude00"]) {
+      expect(failureOf(() => run(writeConsumerOffset(group, "t", 0, 1)))).toContain("ERR_ZNODE_NAME");
+      expect(failureOf(() => run(readConsumerOffset(group, "t", 0)))).toContain("ERR_ZNODE_NAME");
+    }
+    expect(zk.children("/consumers")).toEqual([]);
+    run(writeConsumerOffset("g", "t", 0, 1));
+    for (const bad of ["", "x", "1.5", " 1", "1e3", "9007199254740992"]) {
+      zk.apply(setData("/consumers/g/offsets/t/0", text(bad)));
+      expect(failureOf(() => run(readConsumerOffset("g", "t", 0)))).toContain("ERR_ZNODE znode /consumers/g/offsets/t/0");
+    }
+    zk.apply(setData("/consumers/g/offsets/t/0", text("-7")));
+    expect(run(readConsumerOffset("g", "t", 0))).toBe(-7);
   });
 
   test("follow configuration changes: in order, each once, with what is configured now; old ones are removed", () => {
