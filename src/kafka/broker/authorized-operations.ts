@@ -21,6 +21,8 @@ export const topicOperations = bits(
   Operation.alterConfigs,
 );
 
+export const groupOperations = bits(Operation.read, Operation.describe, Operation.delete);
+
 export const clusterOperations = bits(
   Operation.create,
   Operation.clusterAction,

@@ -13,10 +13,12 @@ import type { BrokerLayers } from "../config/dynamic.ts";
 import type { Endpoint } from "../config/listeners.ts";
 import { settleBrokerId, type DirectoryOwner } from "../config/meta-properties.ts";
 import { Controller } from "../controller/controller.ts";
+import { GroupCoordinator, type GroupConfig } from "../coordinators/group/group-coordinator.ts";
 import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts";
 import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
 import { Server } from "../network/server.ts";
 import type { Route } from "../network/request.ts";
+import { GROUP_METADATA_TOPIC } from "../protocol/internal-topics.ts";
 import { IsrUpdates } from "../replication/isr-updates.ts";
 import type { Partition } from "../replication/partition.ts";
 import { ReplicaFetchers } from "../replication/replica-fetchers.ts";
@@ -33,15 +35,27 @@ import { apiVersionsRoute } from "./handlers/api-versions.ts";
 import { clusterControlRoutes } from "./handlers/cluster-control.ts";
 import { controllerRoutes } from "./handlers/controller-requests.ts";
 import { createTopicsRoute } from "./handlers/create-topics.ts";
+import { deleteGroupsRoute } from "./handlers/delete-groups.ts";
 import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
 import { describeClusterRoute } from "./handlers/describe-cluster.ts";
+import { describeGroupsRoute } from "./handlers/describe-groups.ts";
 import { fetchRoute } from "./handlers/fetch.ts";
+import { findCoordinatorRoute } from "./handlers/find-coordinator.ts";
+import { heartbeatRoute } from "./handlers/heartbeat.ts";
 import { initProducerIdRoute } from "./handlers/init-producer-id.ts";
+import { joinGroupRoute } from "./handlers/join-group.ts";
+import { leaveGroupRoute } from "./handlers/leave-group.ts";
+import { listGroupsRoute } from "./handlers/list-groups.ts";
 import { listOffsetsRoute } from "./handlers/list-offsets.ts";
 import { metadataRoute } from "./handlers/metadata.ts";
+import { offsetCommitRoute } from "./handlers/offset-commit.ts";
+import { offsetDeleteRoute } from "./handlers/offset-delete.ts";
+import { offsetFetchRoute } from "./handlers/offset-fetch.ts";
 import { offsetForLeaderEpochRoute } from "./handlers/offset-for-leader-epoch.ts";
 import { produceRoute } from "./handlers/produce.ts";
+import { syncGroupRoute } from "./handlers/sync-group.ts";
 import { MetadataCache } from "./metadata-cache.ts";
+import { OffsetsTopic } from "./offsets-topic.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
 import { readSessionFile, removeOwnNodes, writeSessionFile } from "./session-file.ts";
@@ -78,6 +92,11 @@ export class Broker {
   /** Those that can be used. */
   get partitions(): Iterable<Partition> {
     return this.#parts.replicas.partitions;
+  }
+
+  /** To look at. */
+  get groups(): GroupCoordinator {
+    return this.#parts.groups;
   }
 
   /**
@@ -126,6 +145,7 @@ interface Parts {
   readonly clusterId: string;
   readonly listeners: readonly BoundListener[];
   readonly replicas: ReplicaManager;
+  readonly groups: GroupCoordinator;
   readonly stops: readonly (() => Promise<void>)[];
 }
 
@@ -211,6 +231,11 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       return new BrokerLink(host, { host: at.host, port: at.port, clientId, connectTimeoutMs: config.replicaSocketTimeoutMs, requestTimeoutMs: config.requestTimeoutMs });
     },
   });
+  const inSyncMin = (partition: Partition): number => topicConfigs.of(partition.topic).minInsyncReplicas;
+  const topicIds = new TopicIds(zookeeper, clusterId);
+  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [] });
+  const offsetsTopic = new OffsetsTopic({ zookeeper, metadata, topics, config, log });
+  const groups = new GroupCoordinator({ host, config: groupConfigOf(config), replicas: () => manager, inSyncMin, partitionCount: () => offsetsTopic.partitionCount() });
   const manager = new ReplicaManager({
     host,
     brokerId,
@@ -220,12 +245,13 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     followers,
     sessions: { slots: config.maxIncrementalFetchSessionCacheSlots },
     isKnown: (topic, partition) => metadata.partition(topic, partition) !== undefined,
-    beforeCreate: (topics) => topicConfigs.load(zookeeper, topics),
+    beforeCreate: (created) => topicConfigs.load(zookeeper, created),
+    onRole: (topic, partition, leaderEpoch) => {
+      if (topic === GROUP_METADATA_TOPIC) groups.onRole(partition, leaderEpoch);
+    },
   });
   replicas = manager;
 
-  const topicIds = new TopicIds(zookeeper, clusterId);
-  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [] });
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),
@@ -237,13 +263,14 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
         topicIds.forget(topic);
         topicConfigs.forget(topic);
       },
+      onPartitionsGone: (partitions) => groups.partitionsDeleted(partitions),
     }),
     ...controllerRoutes(() => controller),
   ];
   const clientRoutes: Route[] = [
-    metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic) }),
+    metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic), offsetsTopic }),
     describeClusterRoute({ clusterId, metadata }),
-    produceRoute({ metadata, replicas: manager, timers: host.timers, inSyncMin: (partition) => topicConfigs.of(partition.topic).minInsyncReplicas }),
+    produceRoute({ metadata, replicas: manager, timers: host.timers, inSyncMin }),
     fetchRoute({
       metadata,
       replicas: manager,
@@ -258,6 +285,17 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
     createTopicsRoute({ topics, topicIds, layers, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
+    findCoordinatorRoute({ metadata, offsetsTopic, zookeeper }),
+    joinGroupRoute(groups),
+    syncGroupRoute(groups),
+    heartbeatRoute(groups),
+    leaveGroupRoute(groups),
+    offsetCommitRoute({ groups, metadata, zookeeper, offsetMetadataMax: config.offsetMetadataMaxBytes }),
+    offsetFetchRoute({ groups, metadata, zookeeper }),
+    offsetDeleteRoute({ groups, metadata }),
+    describeGroupsRoute(groups),
+    listGroupsRoute(groups),
+    deleteGroupsRoute(groups),
   ];
   const deleting = new Set(await zookeeper.run(listChildren(paths.deleteTopics)));
   const known = await zookeeper.run(listChildren(paths.topics));
@@ -326,6 +364,9 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => running.close());
   running.start();
   manager.start();
+  groups.start();
+  // While the servers are still there: whoever waits is told to look elsewhere.
+  stops.push(() => groups.close());
   for (const { server } of listeners) server.process();
   // The first of all stops: the broker still serves while the controller gives its partitions to others.
   stops.push(async () => {
@@ -335,7 +376,26 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerAt, open: toBroker, attempts, backoffMs });
   });
   log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
-  return { brokerId, clusterId, listeners, replicas: manager, stops };
+  return { brokerId, clusterId, listeners, replicas: manager, groups, stops };
+}
+
+function groupConfigOf(config: BrokerConfig): GroupConfig {
+  const acks = config.offsetsCommitRequiredAcks;
+  return {
+    rules: {
+      minSessionTimeoutMs: config.groupMinSessionTimeoutMs,
+      maxSessionTimeoutMs: config.groupMaxSessionTimeoutMs,
+      initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs,
+      maxSize: config.groupMaxSize,
+      offsetMetadataCharsMax: config.offsetMetadataMaxBytes,
+      offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
+    },
+    commitTimeoutMs: config.offsetsCommitTimeoutMs,
+    requiredAcks: acks === 0 || acks === 1 ? acks : -1,
+    codec: config.offsetsTopicCompressionCodec,
+    loadBytes: config.offsetsLoadBufferSize,
+    retentionCheckMs: config.offsetsRetentionCheckIntervalMs,
+  };
 }
 
 /** Says once, after zookeeper.connection.timeout.ms, what it waits for, and waits on. */

@@ -38,14 +38,19 @@ export class TopicAdmin {
     this.#options = options;
   }
 
+  /** A topic with the broker's defaults, which nobody waits for. */
+  createWithDefaults(name: string): Promise<ErrorCode> {
+    return this.createUnasked({ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] });
+  }
+
   /**
-   * A topic with the broker's defaults, which nobody waits for. Racks count only where every broker has one: nobody
-   * is there to be told that they can't be kept to. Source: AdminZkClient.getBrokerMetadatas, RackAwareMode.Safe.
+   * A topic that comes into being because somebody needs it. Racks count only where every broker has one: nobody is
+   * there to be told that they can't be kept to. Source: AdminZkClient.getBrokerMetadatas, RackAwareMode.Safe.
    */
-  async createWithDefaults(name: string): Promise<ErrorCode> {
+  async createUnasked(topic: CreatableTopic): Promise<ErrorCode> {
     const candidates = this.#candidates();
     const brokers = candidates.some(({ rack }) => rack === null) ? candidates.map(({ id }) => ({ id, rack: null })) : candidates;
-    const [outcome] = await this.#create([{ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }], { validateOnly: false, brokers });
+    const [outcome] = await this.#create([topic], { validateOnly: false, brokers });
     return outcome === undefined || outcome.kind === "done" ? ErrorCode.NONE : outcome.errorCode;
   }
 
@@ -67,8 +72,11 @@ export class TopicAdmin {
       validateOnly: options.validateOnly,
       random: host.random,
       mayCreate: () => true,
-      problemOf: (config) => {
-        const outcome = createTopicSettings(Array.from(config, ([name, value]) => ({ name, value })));
+      problemOf: (config, topic) => {
+        const outcome = createTopicSettings(
+          Array.from(config, ([name, value]) => ({ name, value })),
+          topic,
+        );
         return outcome.kind === "refused" ? outcome.message : undefined;
       },
     });

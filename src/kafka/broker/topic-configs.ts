@@ -1,6 +1,8 @@
 import type { Logger } from "../../host/log.ts";
+import { recordVersion } from "../config/api-version.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
 import { withOverrides, type TopicConfig } from "../config/topic-config.ts";
+import { isInternalTopic } from "../protocol/internal-topics.ts";
 import { decodeConfig, type EntityConfig } from "../znodes/config.ts";
 import { paths } from "../znodes/paths.ts";
 import { ask, expectCode, getData, listChildren, ZkCode, type Step } from "../znodes/requests.ts";
@@ -46,6 +48,13 @@ export class TopicConfigs {
   #set(topic: string, overrides: EntityConfig): void {
     const { config, ignored } = withOverrides(this.#config.topicDefaults, overrides, this.#config.interBrokerProtocolVersion);
     for (const problem of ignored) this.#log.warn(`a setting of topic ${topic} is ignored: ${problem}`);
+    const known = this.#effective.get(topic);
+    if (!isInternalTopic(topic) && config.cleanupPolicy.includes("compact") && known?.cleanupPolicy.includes("compact") !== true) {
+      this.#log.warn(`topic ${topic} has cleanup.policy=${config.cleanupPolicy.join(",")}: its log is not compacted, and with compact alone it grows without bound`);
+    }
+    if (overrides.has("message.format.version") && recordVersion(config.messageFormatVersion) < 2 && known?.messageFormatVersion !== config.messageFormatVersion) {
+      this.#log.warn(`topic ${topic} has message.format.version=${config.messageFormatVersion}: what producers send is stored in format 2 all the same`);
+    }
     this.#overrides.set(topic, overrides);
     this.#effective.set(topic, config);
   }

@@ -1,5 +1,6 @@
 import type { ConfigKey } from "../../lib/config/key.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
+import { isInternalTopic } from "../protocol/internal-topics.ts";
 import type { BrokerConfig } from "./broker-config.ts";
 import { brokerKeys } from "./broker-keys.ts";
 import { dynamicRefusal, type BrokerLayers, type DynamicScope } from "./dynamic.ts";
@@ -25,18 +26,19 @@ export type AlterOutcome =
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
 
 /** The settings with which a topic is created (kafka/zk/AdminZkClient.scala, validateTopicCreate). */
-export function createTopicSettings(entries: readonly NamedValue[]): AlterOutcome {
-  return withValues(entries, (settings) => checkTopic(settings, ErrorCode.INVALID_CONFIG));
+export function createTopicSettings(entries: readonly NamedValue[], topic: string): AlterOutcome {
+  return refuseCompaction(withValues(entries, (settings) => checkTopic(settings, ErrorCode.INVALID_CONFIG)), true, topic);
 }
 
 /** AlterConfigs replaces all that the topic had. */
-export function alterTopicSettings(entries: readonly NamedValue[]): AlterOutcome {
-  return withValues(entries, (settings) => checkTopic(settings, ErrorCode.INVALID_REQUEST));
+export function alterTopicSettings(entries: readonly NamedValue[], topic: string): AlterOutcome {
+  return refuseCompaction(withValues(entries, (settings) => checkTopic(settings, ErrorCode.INVALID_REQUEST)), true, topic);
 }
 
 /** IncrementalAlterConfigs changes some of the topic's settings and keeps the others. */
-export function changeTopicSettings(current: ReadonlyMap<string, string>, changes: readonly ConfigChange[]): AlterOutcome {
-  return withChanges(current, changes, topicKeys, (settings) => checkTopic(settings, ErrorCode.INVALID_REQUEST));
+export function changeTopicSettings(current: ReadonlyMap<string, string>, changes: readonly ConfigChange[], topic: string): AlterOutcome {
+  const wanted = changes.some(({ name }) => name === "cleanup.policy");
+  return refuseCompaction(withChanges(current, changes, topicKeys, (settings) => checkTopic(settings, ErrorCode.INVALID_REQUEST)), wanted, topic);
 }
 
 export interface BrokerTarget {
@@ -129,6 +131,14 @@ function checkTopic(settings: ReadonlyMap<string, string>, badValue: ErrorCode):
   const [least, most] = [lag(settings, "min.compaction.lag.ms"), lag(settings, "max.compaction.lag.ms")];
   if (least > most) return refused(ErrorCode.INVALID_CONFIG, `min.compaction.lag.ms=${least} is above max.compaction.lag.ms=${most}`);
   return { kind: "settings", settings };
+}
+
+/** `wanted`: the request itself sets the policy. A topic of another broker's making that has it can still be changed otherwise. */
+function refuseCompaction(outcome: AlterOutcome, wanted: boolean, topic: string): AlterOutcome {
+  if (outcome.kind === "refused" || !wanted || isInternalTopic(topic)) return outcome;
+  const policy = outcome.settings.get("cleanup.policy") ?? "";
+  if (topicKeys["cleanup.policy"].parse(policy)?.value.includes("compact") !== true) return outcome;
+  return refused(ErrorCode.INVALID_CONFIG, `cleanup.policy=${policy}: topic ${topic} would grow without bound, since compaction is still to come for all but the brokers' own topics; use delete`);
 }
 
 function lag(settings: ReadonlyMap<string, string>, name: "min.compaction.lag.ms" | "max.compaction.lag.ms"): bigint {

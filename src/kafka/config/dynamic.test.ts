@@ -129,22 +129,22 @@ function outcome(result: AlterOutcome): unknown {
 
 describe("changing topics", () => {
   test("AlterConfigs replaces all settings", () => {
-    expect(outcome(alterTopicSettings([{ name: "retention.ms", value: "1" }]))).toEqual({ "retention.ms": "1" });
+    expect(outcome(alterTopicSettings([{ name: "retention.ms", value: "1" }], "t"))).toEqual({ "retention.ms": "1" });
   });
 
   test("an unknown name is INVALID_CONFIG, a bad value INVALID_CONFIG at creation and INVALID_REQUEST later", () => {
     const unknown = [{ name: "retention", value: "1" }];
-    expect(outcome(createTopicSettings(unknown))).toEqual([ErrorCode.INVALID_CONFIG, "unknown topic setting retention"]);
-    expect(outcome(alterTopicSettings(unknown))).toEqual([ErrorCode.INVALID_CONFIG, "unknown topic setting retention"]);
+    expect(outcome(createTopicSettings(unknown, "t"))).toEqual([ErrorCode.INVALID_CONFIG, "unknown topic setting retention"]);
+    expect(outcome(alterTopicSettings(unknown, "t"))).toEqual([ErrorCode.INVALID_CONFIG, "unknown topic setting retention"]);
     const bad = [{ name: "min.insync.replicas", value: "0" }];
-    expect(outcome(createTopicSettings(bad))).toEqual([ErrorCode.INVALID_CONFIG, "min.insync.replicas=0: expected a whole number from 1 to 2147483647"]);
-    expect(outcome(alterTopicSettings(bad))).toEqual([ErrorCode.INVALID_REQUEST, "min.insync.replicas=0: expected a whole number from 1 to 2147483647"]);
+    expect(outcome(createTopicSettings(bad, "t"))).toEqual([ErrorCode.INVALID_CONFIG, "min.insync.replicas=0: expected a whole number from 1 to 2147483647"]);
+    expect(outcome(alterTopicSettings(bad, "t"))).toEqual([ErrorCode.INVALID_REQUEST, "min.insync.replicas=0: expected a whole number from 1 to 2147483647"]);
   });
 
   test("no value is INVALID_REQUEST, and compaction lags that cross are INVALID_CONFIG", () => {
-    expect(outcome(createTopicSettings([{ name: "retention.ms", value: null }]))).toEqual([ErrorCode.INVALID_REQUEST, "retention.ms has no value"]);
+    expect(outcome(createTopicSettings([{ name: "retention.ms", value: null }], "t"))).toEqual([ErrorCode.INVALID_REQUEST, "retention.ms has no value"]);
     const lags = [{ name: "min.compaction.lag.ms", value: "9223372036854775807" }, { name: "max.compaction.lag.ms", value: "9223372036854775806" }];
-    expect(outcome(alterTopicSettings(lags))).toEqual([
+    expect(outcome(alterTopicSettings(lags, "t"))).toEqual([
       ErrorCode.INVALID_CONFIG,
       "min.compaction.lag.ms=9223372036854775807 is above max.compaction.lag.ms=9223372036854775806",
     ]);
@@ -158,7 +158,7 @@ describe("changing topics", () => {
       { name: "cleanup.policy", value: "compact", configOperation: ConfigOperation.append },
       { name: "follower.replication.throttled.replicas", value: "0:1,9:9", configOperation: ConfigOperation.subtract },
     ];
-    expect(outcome(changeTopicSettings(current, changes))).toEqual({
+    expect(outcome(changeTopicSettings(current, changes, "__consumer_offsets"))).toEqual({
       "retention.ms": "3",
       "cleanup.policy": "delete,compact",
       "follower.replication.throttled.replicas": "0:2,0:1",
@@ -175,7 +175,30 @@ describe("changing topics", () => {
     ["has an unknown operation", [["cleanup.policy", "delete", 9]], ErrorCode.INVALID_REQUEST, "unknown operation 9 on cleanup.policy"],
   ] as const)("a change that %s is refused", (_what, changes, code, message) => {
     const list = changes.map(([name, value, configOperation]) => ({ name, value, configOperation }));
-    expect(outcome(changeTopicSettings(new Map(), list))).toEqual([code, message]);
+    expect(outcome(changeTopicSettings(new Map(), list, "t"))).toEqual([code, message]);
+  });
+});
+
+describe("compaction", () => {
+  const policy = (value: string): { name: string; value: string; configOperation: number }[] => [{ name: "cleanup.policy", value, configOperation: ConfigOperation.set }];
+
+  test.each(["compact", "delete,compact", " compact , delete "])("cleanup.policy=%s is refused for every topic but the brokers' own", (value) => {
+    for (const topic of ["t", "__consumer_offsets_", "consumer_offsets"]) {
+      for (const result of [createTopicSettings(policy(value), topic), alterTopicSettings(policy(value), topic), changeTopicSettings(new Map(), policy(value), topic)]) {
+        expect(outcome(result)).toEqual([
+          ErrorCode.INVALID_CONFIG,
+          `cleanup.policy=${value}: topic ${topic} would grow without bound, since compaction is still to come for all but the brokers' own topics; use delete`,
+        ]);
+      }
+    }
+    for (const topic of ["__consumer_offsets", "__transaction_state"]) expect(createTopicSettings(policy(value), topic).kind).toBe("settings");
+  });
+
+  test("a topic that has it all the same can be changed otherwise, and can lose it", () => {
+    const current = new Map([["cleanup.policy", "compact"]]);
+    expect(outcome(changeTopicSettings(current, [{ name: "retention.ms", value: "1", configOperation: ConfigOperation.set }], "t"))).toEqual({ "cleanup.policy": "compact", "retention.ms": "1" });
+    expect(outcome(changeTopicSettings(current, policy("delete"), "t"))).toEqual({ "cleanup.policy": "delete" });
+    expect(outcome(createTopicSettings(policy("delete"), "t"))).toEqual({ "cleanup.policy": "delete" });
   });
 });
 

@@ -3,10 +3,9 @@ import { boolean, camelCase, double, int, list, listOf, long, longMax, oneOf, st
 import type { ApiVersion } from "./api-version.ts";
 import { apiVersionCheck, compareApiVersions, latestApiVersion, parseApiVersion } from "./api-version.ts";
 import type { BrokerKey } from "./broker-keys.ts";
+import { oneFormat } from "./keys/log.ts";
 
-const noConversion = "conversion of record formats is still to come";
 const noRecompression = "batches are stored as their producers compressed them";
-const noCompaction = "log compaction is still to come";
 const noQuotas = "quotas are still to come";
 
 const throttled = {
@@ -33,22 +32,22 @@ export const topicKeys = {
   "retention.ms": from("log.retention.ms", long(604_800_000, { min: -1, doc: "How long records are kept; -1 means for ever" })),
   "max.message.bytes": from("message.max.bytes", int(1_048_588, { min: 0, doc: "The largest record batch, in bytes, that the topic takes" })),
   "index.interval.bytes": from("log.index.interval.bytes", int(4096, { min: 0, doc: "How many bytes of records lie between two entries of an offset index" })),
-  "delete.retention.ms": from("log.cleaner.delete.retention.ms", long(86_400_000, { min: 0, doc: "How long compaction keeps the mark that a key was deleted", noEffect: noCompaction })),
-  "min.compaction.lag.ms": from("log.cleaner.min.compaction.lag.ms", long(0, { min: 0, doc: "How long a record stays before compaction may remove it", noEffect: noCompaction })),
-  "max.compaction.lag.ms": from("log.cleaner.max.compaction.lag.ms", long(longMax, { min: 1, doc: "After how long compaction must have seen a record", noEffect: noCompaction })),
+  "delete.retention.ms": from("log.cleaner.delete.retention.ms", long(86_400_000, { min: 0, doc: "How long compaction keeps the mark that a key was deleted" })),
+  "min.compaction.lag.ms": from("log.cleaner.min.compaction.lag.ms", long(0, { min: 0, doc: "How long a record stays before compaction may remove it" })),
+  "max.compaction.lag.ms": from("log.cleaner.max.compaction.lag.ms", long(longMax, { min: 1, doc: "After how long compaction must have seen a record" })),
   "file.delete.delay.ms": from("log.segment.delete.delay.ms", long(60_000, { min: 0, doc: "How long a deleted segment's files stay" })),
-  "min.cleanable.dirty.ratio": from("log.cleaner.min.cleanable.ratio", double(0.5, { min: 0, max: 1, doc: "The share of a log that must be new before compaction takes it up", noEffect: noCompaction })),
+  "min.cleanable.dirty.ratio": from("log.cleaner.min.cleanable.ratio", double(0.5, { min: 0, max: 1, doc: "The share of a log that must be new before compaction takes it up" })),
   "cleanup.policy": from("log.cleanup.policy", listOf(["compact", "delete"], ["delete"], { doc: "What happens to old segments: delete removes them, compact keeps the last record of each key" })),
   "unclean.leader.election.enable": from("unclean.leader.election.enable", boolean(false, { doc: "Whether a replica that is not in sync may lead when no other is left, at the price of lost records" })),
   "min.insync.replicas": from("min.insync.replicas", int(1, { min: 1, doc: "How many replicas must be in sync before a write with acks=all is taken" })),
   "compression.type": from("compression.type", oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"], "producer", { doc: "The compression in which records are stored; producer keeps the producer's own", noEffect: noRecompression })),
   "preallocate": from("log.preallocate", boolean(false, { doc: "Whether a new segment's file gets its full size at once" })),
-  "message.format.version": from("log.message.format.version", string(latestApiVersion, { doc: "The version whose record format the topic is written in; without effect above inter.broker.protocol.version", check: apiVersionCheck, noEffect: noConversion })),
+  "message.format.version": from("log.message.format.version", string(latestApiVersion, { doc: "The version whose record format the topic is written in; without effect above inter.broker.protocol.version", check: apiVersionCheck, noEffect: oneFormat })),
   "message.timestamp.type": from("log.message.timestamp.type", oneOf(["CreateTime", "LogAppendTime"], "CreateTime", { doc: "Whether a record keeps its producer's time or gets the broker's" })),
   "message.timestamp.difference.max.ms": from("log.message.timestamp.difference.max.ms", long(longMax, { min: 0, doc: "How far a producer's time may be from the broker's" })),
   "leader.replication.throttled.replicas": from(undefined, list([], { doc: "The replicas whose leaders keep to leader.replication.throttled.rate, as partition:broker, or * for all", check: throttled, noEffect: noQuotas })),
   "follower.replication.throttled.replicas": from(undefined, list([], { doc: "The replicas that keep to follower.replication.throttled.rate, as partition:broker, or * for all", check: throttled, noEffect: noQuotas })),
-  "message.downconversion.enable": from("log.message.downconversion.enable", boolean(true, { importance: "low", doc: "Whether records are rewritten for consumers that know an older format only", noEffect: noConversion })),
+  "message.downconversion.enable": from("log.message.downconversion.enable", boolean(true, { importance: "low", doc: "Whether records are rewritten for consumers that know an older format only" })),
 };
 
 export type TopicKey = keyof typeof topicKeys;

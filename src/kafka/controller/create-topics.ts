@@ -23,7 +23,7 @@ export interface TopicRules {
   readonly random: Pick<Random, "below">;
   mayCreate(topic: string): boolean;
   /** What is wrong with a topic's settings. */
-  problemOf(config: EntityConfig): string | undefined;
+  problemOf(config: EntityConfig, topic: string): string | undefined;
 }
 
 export type TopicPlan =
@@ -104,7 +104,7 @@ function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: To
   }
   if (encodeTopic(znodeOf(replicas)).length > topicBytesMax) return refuse(topic, ErrorCode.INVALID_PARTITIONS, tooLarge);
   const config = new Map(topic.configs.map(({ name, value }) => [name, value ?? ""]));
-  const configProblem = rules.problemOf(config);
+  const configProblem = rules.problemOf(config, topic.name);
   if (configProblem !== undefined) return refuse(topic, ErrorCode.INVALID_CONFIG, configProblem);
   return { kind: "create", name: topic.name, config, replicas };
 }

@@ -12,7 +12,7 @@ const BROKER_EPOCH = 10;
 
 function stage() {
   const replicas = { acceptsController: () => true, becomeLeaderOrFollower: () => Promise.resolve([]), stopReplicas: () => Promise.resolve([]) } as unknown as ReplicaManager;
-  const routes = clusterControlRoutes({ metadata: new MetadataCache(), replicas, brokerEpoch: () => BROKER_EPOCH, onTopicGone: () => undefined });
+  const routes = clusterControlRoutes({ metadata: new MetadataCache(), replicas, brokerEpoch: () => BROKER_EPOCH, onTopicGone: () => undefined, onPartitionsGone: () => undefined });
   const routeOf = (key: number): Route => must(routes.find(({ api }) => api.key === key), "route");
   return (api: { readonly key: number }, controllerId: number, connectionNumber: number, listenerName = "INTERNAL"): Promise<unknown> => {
     const context: RequestContext = { listenerName, clientHost: "", clientId: null, apiVersion: 4, connectionId: "", connectionNumber };

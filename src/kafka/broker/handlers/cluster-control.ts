@@ -11,6 +11,8 @@ export interface ClusterControlServices {
   readonly replicas: ReplicaManager;
   /** No partition of the topic is left in the metadata. */
   onTopicGone(topic: string): void;
+  /** Deleted, whether others of their topic are left or not. */
+  onPartitionsGone(partitions: readonly { readonly topic: string; readonly partition: number }[]): void;
   /** The czxid of this broker's registration; a request meant for an earlier one of its lives is refused. */
   brokerEpoch(): number;
 }
@@ -73,7 +75,9 @@ export function clusterControlRoutes(services: ClusterControlServices): Route[] 
         if (connections.isLate(request.controllerId, context)) return closeConnection;
         if (isStale(request.brokerEpoch)) return { errorCode: ErrorCode.STALE_BROKER_EPOCH };
         if (!replicas.acceptsController(request.controllerEpoch)) return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH };
-        for (const { topic } of metadata.update(request)) if (!metadata.hasTopic(topic)) services.onTopicGone(topic);
+        const gone = metadata.update(request);
+        for (const { topic } of gone) if (!metadata.hasTopic(topic)) services.onTopicGone(topic);
+        if (gone.length > 0) services.onPartitionsGone(gone);
         return { errorCode: ErrorCode.NONE };
       },
       { firstVersion: 6 },

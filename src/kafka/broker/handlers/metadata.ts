@@ -2,11 +2,12 @@ import { ZERO_UUID } from "../../../codec/model.ts";
 import type { Input } from "../../../codec/schema.ts";
 import { route, type RequestContext, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
+import { GROUP_METADATA_TOPIC, isInternalTopic } from "../../protocol/internal-topics.ts";
 import { metadata, type metadataResponse } from "../../protocol/messages/metadata.ts";
 import { clusterOperations, NOT_REQUESTED, topicOperations } from "../authorized-operations.ts";
 import type { MetadataCache, PartitionMetadata } from "../metadata-cache.ts";
+import type { OffsetsTopic } from "../offsets-topic.ts";
 import type { TopicIds } from "../topic-ids.ts";
-import { isInternalTopic } from "../topics.ts";
 
 export interface MetadataServices {
   readonly clusterId: string;
@@ -15,6 +16,7 @@ export interface MetadataServices {
   readonly autoCreateTopics: boolean;
   /** Makes a topic with the broker's defaults. Resolves with NONE, or why it can't be. */
   createTopic(topic: string): Promise<number>;
+  readonly offsetsTopic: Pick<OffsetsTopic, "ensure">;
 }
 
 type Topic = Input<typeof metadataResponse>["topics"][number];
@@ -28,7 +30,8 @@ const LOOK_UP_BY_ID_FROM = 12;
 /**
  * Metadata, 0 to 12: live brokers by the listener that was asked, topics with their partitions, topic ids from
  * version 10 on. A topic that is just being created is LEADER_NOT_AVAILABLE without partitions.
- * Left out: internal topics are not created until there are coordinators; nothing is hidden, for want of an authorizer.
+ * The topic of groups is made whenever it is named, whatever the settings and the request say of creation; that of
+ * transactions is not until there are coordinators for it. Nothing is hidden, for want of an authorizer.
  * Source: KafkaApis.handleTopicMetadataRequest (2.7.1 and 3.8.0), MetadataCache.getPartitionMetadata.
  */
 export function metadataRoute(services: MetadataServices): Route {
@@ -65,6 +68,10 @@ export function metadataRoute(services: MetadataServices): Route {
 
   async function topicByName(name: string, mayCreate: boolean, context: RequestContext): Promise<Topic> {
     if (cache.hasTopic(name)) return knownTopic(name, context);
+    if (name === GROUP_METADATA_TOPIC) {
+      const outcome = await services.offsetsTopic.ensure();
+      return outcome === ErrorCode.NONE ? knownTopic(name, context) : failedTopic(name, outcome);
+    }
     if (!mayCreate || !services.autoCreateTopics || isInternalTopic(name)) return failedTopic(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
     const error = await services.createTopic(name);
     return failedTopic(name, error === ErrorCode.NONE || error === ErrorCode.TOPIC_ALREADY_EXISTS ? ErrorCode.LEADER_NOT_AVAILABLE : error);

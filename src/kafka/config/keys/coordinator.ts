@@ -1,26 +1,25 @@
 import { boolean, className, int, long, longMax, oneOf, short } from "../../../lib/config/key.ts";
 
-const noGroups = "consumer groups are still to come";
 const noRecompression = "batches are stored as their producers compressed them";
 const noTransactions = "transactions are still to come";
 const noQuotas = "quotas are still to come";
 
 /** Groups and their offsets. */
 export const groupKeys = {
-  "group.min.session.timeout.ms": int(6000, { doc: "The shortest session timeout that a consumer may ask for", noEffect: noGroups }),
-  "group.max.session.timeout.ms": int(1_800_000, { doc: "The longest session timeout that a consumer may ask for", noEffect: noGroups }),
-  "group.initial.rebalance.delay.ms": int(3000, { doc: "How long a new group waits for more members before it starts", noEffect: noGroups }),
-  "group.max.size": int(2_147_483_647, { min: 1, doc: "How many members a group may have", noEffect: noGroups }),
-  "offset.metadata.max.bytes": int(4096, { importance: "high", doc: "The longest text that a consumer may store beside an offset", noEffect: noGroups }),
-  "offsets.load.buffer.size": int(5_242_880, { importance: "high", min: 1, doc: "How many bytes are read at once when offsets are loaded", noEffect: noGroups }),
-  "offsets.topic.replication.factor": short(3, { importance: "high", min: 1, doc: "The replicas of the offsets topic, which can't be created while fewer brokers live", noEffect: noGroups }),
-  "offsets.topic.num.partitions": int(50, { importance: "high", min: 1, doc: "The partitions of the offsets topic; never change it once the topic exists", noEffect: noGroups }),
-  "offsets.topic.segment.bytes": int(104_857_600, { importance: "high", min: 1, doc: "The segment size of the offsets topic", noEffect: noGroups }),
-  "offsets.topic.compression.codec": int(0, { importance: "high", min: 0, max: 4, doc: "The compression of the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd", noEffect: noGroups }),
-  "offsets.retention.minutes": int(10_080, { importance: "high", min: 1, doc: "How long a group's offsets outlive its last member", noEffect: noGroups }),
-  "offsets.retention.check.interval.ms": long(600_000, { importance: "high", min: 1, doc: "How often offsets are looked through for expired ones", noEffect: noGroups }),
-  "offsets.commit.timeout.ms": int(5000, { importance: "high", min: 1, doc: "How long a commit waits for the replicas of the offsets topic", noEffect: noGroups }),
-  "offsets.commit.required.acks": short(-1, { importance: "high", doc: "The acks with which commits are written; -1 means all", noEffect: noGroups }),
+  "group.min.session.timeout.ms": int(6000, { doc: "The shortest session timeout that a consumer may ask for" }),
+  "group.max.session.timeout.ms": int(1_800_000, { doc: "The longest session timeout that a consumer may ask for" }),
+  "group.initial.rebalance.delay.ms": int(3000, { doc: "How long a new group waits for more members before it starts" }),
+  "group.max.size": int(2_147_483_647, { min: 1, doc: "How many members a group may have" }),
+  "offset.metadata.max.bytes": int(4096, { importance: "high", doc: "The longest text that a consumer may store beside an offset" }),
+  "offsets.load.buffer.size": int(5_242_880, { importance: "high", min: 1, doc: "How many bytes are read at once when offsets are loaded" }),
+  "offsets.topic.replication.factor": short(3, { importance: "high", min: 1, doc: "The replicas of the offsets topic, which can't be created while fewer brokers live" }),
+  "offsets.topic.num.partitions": int(50, { importance: "high", min: 1, doc: "The partitions of the offsets topic; never change it once the topic exists" }),
+  "offsets.topic.segment.bytes": int(104_857_600, { importance: "high", min: 1, doc: "The segment size of the offsets topic" }),
+  "offsets.topic.compression.codec": int(0, { importance: "high", min: 0, max: 4, doc: "The compression of the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd" }),
+  "offsets.retention.minutes": int(10_080, { importance: "high", min: 1, doc: "How long a group's offsets outlive its last member" }),
+  "offsets.retention.check.interval.ms": long(600_000, { importance: "high", min: 1, doc: "How often offsets are looked through for expired ones" }),
+  "offsets.commit.timeout.ms": int(5000, { importance: "high", min: 1, doc: "How long a commit waits for the replicas of the offsets topic" }),
+  "offsets.commit.required.acks": short(-1, { importance: "high", doc: "The acks with which commits are written, -1, 0 or 1; -1 means all" }),
   "delete.topic.enable": boolean(true, { importance: "high", doc: "Whether topics can be deleted" }),
   "compression.type": oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"], "producer", {
     importance: "high",

@@ -1,8 +1,8 @@
 import { boolean, className, double, int, list, listOf, long, longMax, oneOf, string } from "../../../lib/config/key.ts";
 import { apiVersionCheck, latestApiVersion } from "../api-version.ts";
 
-const noConversion = "conversion of record formats is still to come";
-const noCompaction = "log compaction is still to come";
+/** Of message.format.version too. */
+export const oneFormat = "records are stored in format 2, and consumers get what their version of Fetch can read";
 const policyClass = "a policy is a Java class, and without it requests would pass that it was meant to stop";
 
 /** Topics' defaults and the log directories. */
@@ -24,17 +24,17 @@ export const logKeys = {
     update: "cluster-wide",
     doc: "What happens to old segments: delete removes them, compact keeps the last record of each key",
   }),
-  "log.cleaner.threads": int(1, { update: "cluster-wide", min: 0, doc: "Threads that compact logs", noEffect: noCompaction }),
-  "log.cleaner.io.max.bytes.per.second": double(Number.MAX_VALUE, { update: "cluster-wide", doc: "How many bytes a second compaction may read and write", noEffect: noCompaction }),
-  "log.cleaner.dedupe.buffer.size": long(134_217_728, { update: "cluster-wide", doc: "Memory for the keys seen by compaction", noEffect: noCompaction }),
-  "log.cleaner.io.buffer.size": int(524_288, { update: "cluster-wide", min: 0, doc: "Memory for the records read by compaction", noEffect: noCompaction }),
-  "log.cleaner.io.buffer.load.factor": double(0.9, { update: "cluster-wide", doc: "How full compaction's table of keys may get", noEffect: noCompaction }),
-  "log.cleaner.backoff.ms": long(15_000, { update: "cluster-wide", min: 0, doc: "How long compaction rests when there is nothing to do", noEffect: noCompaction }),
-  "log.cleaner.min.cleanable.ratio": double(0.5, { update: "cluster-wide", doc: "The share of a log that must be new before compaction takes it up", noEffect: noCompaction }),
-  "log.cleaner.enable": boolean(true, { doc: "Whether compaction runs at all", noEffect: noCompaction }),
-  "log.cleaner.delete.retention.ms": long(86_400_000, { update: "cluster-wide", doc: "How long compaction keeps the mark that a key was deleted", noEffect: noCompaction }),
-  "log.cleaner.min.compaction.lag.ms": long(0, { update: "cluster-wide", doc: "How long a record stays before compaction may remove it", noEffect: noCompaction }),
-  "log.cleaner.max.compaction.lag.ms": long(longMax, { update: "cluster-wide", doc: "After how long compaction must have seen a record", noEffect: noCompaction }),
+  "log.cleaner.threads": int(1, { update: "cluster-wide", min: 0, doc: "Threads that compact logs", noEffect: "one log is cleaned at a time" }),
+  "log.cleaner.io.max.bytes.per.second": double(Number.MAX_VALUE, { update: "cluster-wide", doc: "How many bytes a second compaction may read and write", noEffect: "cleaning gives way to all else after every read, and is not throttled" }),
+  "log.cleaner.dedupe.buffer.size": long(134_217_728, { update: "cluster-wide", doc: "Memory for the keys seen by compaction" }),
+  "log.cleaner.io.buffer.size": int(524_288, { update: "cluster-wide", min: 0, doc: "Memory for the records read by compaction" }),
+  "log.cleaner.io.buffer.load.factor": double(0.9, { update: "cluster-wide", doc: "How full compaction's table of keys may get" }),
+  "log.cleaner.backoff.ms": long(15_000, { update: "cluster-wide", min: 0, doc: "How long compaction rests when there is nothing to do" }),
+  "log.cleaner.min.cleanable.ratio": double(0.5, { update: "cluster-wide", doc: "The share of a log that must be new before compaction takes it up" }),
+  "log.cleaner.enable": boolean(true, { doc: "Whether compaction runs at all" }),
+  "log.cleaner.delete.retention.ms": long(86_400_000, { update: "cluster-wide", doc: "How long compaction keeps the mark that a key was deleted" }),
+  "log.cleaner.min.compaction.lag.ms": long(0, { update: "cluster-wide", doc: "How long a record stays before compaction may remove it" }),
+  "log.cleaner.max.compaction.lag.ms": long(longMax, { update: "cluster-wide", doc: "After how long compaction must have seen a record" }),
   "log.index.size.max.bytes": int(10_485_760, { update: "cluster-wide", min: 4, doc: "The largest size of an index file" }),
   "log.index.interval.bytes": int(4096, { update: "cluster-wide", min: 0, doc: "How many bytes of records lie between two entries of an offset index" }),
   "log.flush.interval.messages": long(longMax, { importance: "high", update: "cluster-wide", min: 1, doc: "After how many records a log is forced to the disk" }),
@@ -59,7 +59,7 @@ export const logKeys = {
   "log.message.format.version": string(latestApiVersion, {
     doc: "The version whose record format topics are written in; never above inter.broker.protocol.version",
     check: apiVersionCheck,
-    noEffect: noConversion,
+    noEffect: oneFormat,
   }),
   "log.message.timestamp.type": oneOf(["CreateTime", "LogAppendTime"], "CreateTime", {
     update: "cluster-wide",
@@ -68,7 +68,7 @@ export const logKeys = {
   "log.message.timestamp.difference.max.ms": long(longMax, { update: "cluster-wide", doc: "How far a producer's time may be from the broker's" }),
   "create.topic.policy.class.name": className(null, { importance: "low", doc: "The Java class that may refuse new topics", refused: policyClass }),
   "alter.config.policy.class.name": className(null, { importance: "low", doc: "The Java class that may refuse changes of configuration", refused: policyClass }),
-  "log.message.downconversion.enable": boolean(true, { importance: "low", update: "cluster-wide", doc: "Whether records are rewritten for consumers that know an older format only", noEffect: noConversion }),
+  "log.message.downconversion.enable": boolean(true, { importance: "low", update: "cluster-wide", doc: "Whether records are rewritten for consumers that know an older format only" }),
 };
 
 /** Replication, the controller and the way out. */
