@@ -9,6 +9,7 @@ import {
   writeBatchHeader,
   type TimestampType,
 } from "./batch.ts";
+import { compress } from "./compression.ts";
 
 export interface RecordToWrite {
   readonly key: Buffer | null;
@@ -24,6 +25,8 @@ export interface HeaderToWrite {
 }
 
 export interface BatchOptions {
+  /** Of `Codec`; none unless told otherwise. */
+  readonly codec?: number;
   readonly baseOffset?: number;
   readonly leaderEpoch?: number;
   readonly timestampType?: TimestampType;
@@ -34,7 +37,7 @@ export interface BatchOptions {
   readonly control?: boolean;
 }
 
-/** An uncompressed v2 batch of at least one record, for writers inside the broker. */
+/** A v2 batch of at least one record, for writers inside the broker. */
 export function buildBatch(records: readonly RecordToWrite[], options: BatchOptions = {}): Buffer {
   const firstTimestamp = records[0]?.timestamp ?? NO_TIMESTAMP;
   let maxTimestamp = NO_TIMESTAMP;
@@ -44,13 +47,15 @@ export function buildBatch(records: readonly RecordToWrite[], options: BatchOpti
     size += varintLength(length) + length;
     maxTimestamp = Math.max(maxTimestamp, record.timestamp);
   }
-  const batch = Buffer.allocUnsafe(size);
+  const plain = Buffer.allocUnsafe(size);
   let at = BATCH_HEADER_BYTES;
-  for (const [delta, record] of records.entries()) at = writeRecord(batch, at, record, delta, firstTimestamp);
-  writeBatchHeader(batch, 0, size, {
+  for (const [delta, record] of records.entries()) at = writeRecord(plain, at, record, delta, firstTimestamp);
+  const codec = options.codec ?? Codec.none;
+  const batch = codec === Codec.none ? plain : Buffer.concat([plain.subarray(0, BATCH_HEADER_BYTES), compress(codec, plain.subarray(BATCH_HEADER_BYTES), 2)]);
+  writeBatchHeader(batch, 0, batch.length, {
     baseOffset: options.baseOffset ?? 0,
     leaderEpoch: options.leaderEpoch ?? NO_LEADER_EPOCH,
-    codec: Codec.none,
+    codec,
     timestampType: options.timestampType ?? "CreateTime",
     transactional: options.transactional ?? false,
     control: options.control ?? false,

@@ -28,6 +28,8 @@ export class RecordCursor {
   headerCount = 0;
   /** The first header's place in `buffer`. */
   headersAt = 0;
+  /** Where the record begins in `buffer`, its length included. */
+  recordAt = 0;
   /** Why the records cannot be read on; undefined while all is well. */
   problem: string | undefined;
 
@@ -65,6 +67,7 @@ export class RecordCursor {
       return false;
     }
     this.#remaining--;
+    this.recordAt = this.#position;
     return this.#nextShort() || this.#nextAny();
   }
 
@@ -117,6 +120,11 @@ export class RecordCursor {
     if (this.problem !== undefined) return this.#fail(this.problem);
     if (this.#position !== bodyAt + length) return this.#fail("a record's fields do not fill its length");
     return true;
+  }
+
+  /** Where it ends. */
+  get recordEnd(): number {
+    return this.#position;
   }
 
   get offset(): number {
