@@ -266,7 +266,7 @@ export class GroupCoordinator {
       if (bytes === undefined) return undefined;
       encoded.push({ ...bytes, timestamp });
     }
-    return buildBatch(encoded);
+    return buildBatch(encoded, { codec: this.#options.config.codec });
   }
 
   #appended(partition: number, token: number, error: ErrorCode, baseOffset: number): void {
@@ -346,9 +346,7 @@ export class GroupCoordinator {
   // ---- loading
 
   async #load(stint: Stint): Promise<void> {
-    const { clock } = this.#options.host;
     const { partition } = stint;
-    const begunMs = clock.monotonicMs();
     const load = new GroupLoad();
     const found = this.#options.replicas().find(GROUP_METADATA_TOPIC, partition);
     const failure = typeof found === "number" ? errorName(found) : await this.#read(found.log, load, stint);
@@ -359,11 +357,7 @@ export class GroupCoordinator {
     // What is known is served all the same, as by Apache's: whoever finds nothing begins anew, which the log allows.
     if (failure !== undefined) this.#log.error("groups could not be loaded to the end", { partition, failure });
     if (load.problems > 0) this.#log.warn("records of groups can't be read and are skipped", { partition, records: load.problems, first: load.firstProblem });
-    const groups = load.finish();
-    this.#core.loaded(partition, stint.epoch, groups, this.#now());
-    const offsets = groups.reduce((sum, group) => sum + group.offsets.length, 0);
-    const members = groups.reduce((sum, { group }) => sum + (group?.members.length ?? 0), 0);
-    this.#log.info("groups loaded", { partition, leaderEpoch: stint.epoch, groups: groups.length, members, offsets, ms: Math.round(clock.monotonicMs() - begunMs) });
+    this.#core.loaded(partition, stint.epoch, load.finish(), this.#now());
     this.#carryOut();
   }
 
@@ -415,8 +409,7 @@ export class GroupCoordinator {
         this.#expiryTimer = timers.after(this.#options.config.retentionCheckMs, () => this.#expireOffsets());
         return;
       }
-      const offsets = this.#tell((now) => this.#core.expireOffsets(partition, now));
-      if (offsets > 0) this.#log.info("offsets expired", { partition, offsets });
+      this.#tell((now) => this.#core.expireOffsets(partition, now));
       timers.soon(next);
     };
     next();

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { must } from "../../../lib/assert.ts";
-import { wholeBatchSize } from "../../records/batch.ts";
+import { Codec, wholeBatchSize } from "../../records/batch.ts";
 import { buildBatch, type BatchOptions, type RecordToWrite } from "../../records/build.ts";
+import { compress } from "../../records/compression.ts";
 import { buildEndTxnMarker } from "../../records/control.ts";
+import { legacyMessage, type LegacyMagic } from "../../records/legacy.ts";
 import { GroupLoad } from "./group-load.ts";
 import { encodeRecord } from "./group-records.ts";
 import type { LoadedGroup, LoadedOffset, StoredGroup, StoredRecord } from "./types.ts";
@@ -46,6 +48,19 @@ class Story {
 
   raw(records: readonly RecordToWrite[], options: BatchOptions = {}): this {
     return this.#add(buildBatch(records, { ...options, baseOffset: this.endOffset }), records.length);
+  }
+
+  /** Messages of an old format, as brokers before 0.11 wrote them: each by itself, or packed in one wrapper. */
+  legacy(magic: LegacyMagic, codec: number, ...records: readonly StoredRecord[]): this {
+    const { endOffset } = this;
+    const relative = magic === 1 && codec !== Codec.none;
+    const common = { magic, codec: Codec.none, timestamp: WALL_MS, appendTime: false };
+    const messages = recordsOf(records).map(({ key, value }, index) => legacyMessage({ ...common, offset: relative ? index : endOffset + index, key, value }));
+    if (codec === Codec.none) {
+      for (const message of messages) this.#add(message, 1);
+      return this;
+    }
+    return this.#add(legacyMessage({ ...common, codec, offset: endOffset + records.length - 1, key: null, value: compress(codec, Buffer.concat(messages), magic) }), records.length);
   }
 
   #marker(producerId: number, committed: boolean): this {
@@ -96,6 +111,22 @@ describe("the last record of a key holds", () => {
     const story = new Story().plain(group("g", 1), offset("g", "t", 0, 1), offset("g", "t", 1, 1), group("h", 1), group("i", 1), offset("i", "t", 0, 1));
     story.plain(group("g", null), offset("g", "t", 0, null), group("h", null), group("i", null), offset("i", "t", 0, null)).plain(group("i", 3), offset("i", "t", 0, 9));
     expect(story.told()).toEqual({ g: "t-1=1@0", i: "generation 3 t-0=9@11" });
+  });
+});
+
+describe("batches of every kind are read", () => {
+  const records = [offset("g", "t", 0, 1), group("g", 3), offset("g", "t", 1, 2)];
+
+  test.each(Object.entries(Codec))("packed with %s, in format 2", (_name, codec) => {
+    expect(new Story().plain(offset("h", "t", 0, 1)).raw(recordsOf(records), { codec }).told()).toEqual({ g: "generation 3 t-0=1@1 t-1=2@1", h: "t-0=1@0" });
+  });
+
+  test.each([0, 1] as const)("messages of format %s", (magic) => {
+    expect(new Story().plain(offset("h", "t", 0, 1)).legacy(magic, Codec.none, ...records).told()).toEqual({ g: "generation 3 t-0=1@1 t-1=2@3", h: "t-0=1@0" });
+  });
+
+  test.each(([0, 1] as const).flatMap((magic) => [Codec.gzip, Codec.snappy, Codec.lz4].map((codec) => [magic, codec] as const)))("wrappers of format %s with codec %s", (magic, codec) => {
+    expect(new Story().plain(offset("h", "t", 0, 1)).legacy(magic, codec, ...records).told()).toEqual({ g: "generation 3 t-0=1@1 t-1=2@1", h: "t-0=1@0" });
   });
 });
 
@@ -150,6 +181,13 @@ describe("what can't be read is skipped and counted", () => {
     const load = story.load();
     expect(load.finish().map(toldOf)).toEqual(["t-0=1@0 t-1=2@0", "t-0=5@2"]);
     expect([load.problems, load.firstProblem?.startsWith("at offset 0: ")]).toEqual([1, true]);
+  });
+
+  test("a batch that can't be unpacked: it counts as one, and what comes behind is read", () => {
+    const story = new Story().raw(good, { codec: Codec.gzip }).plain(offset("h", "t", 0, 5));
+    must(story.batches[0], "a batch").fill(0xff, 61);
+    const load = story.load();
+    expect([load.finish().map(toldOf), load.problems]).toEqual([["t-0=5@2"], 1]);
   });
 
   test("a control batch that compaction has emptied, or of another kind, ends no transaction", () => {

@@ -1,6 +1,6 @@
 import { batchBaseOffset, batchIsControl, batchIsTransactional, batchProducerId } from "../../records/batch.ts";
 import { readEndTxnMarker } from "../../records/control.ts";
-import { RecordCursor } from "../../records/record-cursor.ts";
+import { RecordReader } from "../../records/record-reader.ts";
 import { decodeRecord } from "./group-records.ts";
 import type { CommittedOffset, LoadedGroup, LoadedOffset, StoredGroup } from "./types.ts";
 
@@ -14,6 +14,9 @@ interface Gathered {
   readonly transactional: Map<number, Offsets>;
 }
 
+/** Of one batch. Brokers wrote it, each within its max.message.bytes, so that only a damaged one comes to this. */
+const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
+
 /**
  * What a partition of the offsets topic says, batch by batch from its start: the last record of a key holds. Offsets
  * of a transaction count from its commit marker on, where no later commit is there. A group's tombstone leaves its
@@ -21,7 +24,7 @@ interface Gathered {
  * Source: GroupMetadataManager.doLoadGroupsAndOffsets, which ends at an unknown key and at damage.
  */
 export class GroupLoad {
-  readonly #records = new RecordCursor();
+  readonly #records = new RecordReader();
   readonly #groups = new Map<string, Gathered>();
   /** One string for each topic, however many records name it. */
   readonly #topics = new Map<string, string>();
@@ -40,13 +43,13 @@ export class GroupLoad {
     }
     const producerId = batchIsTransactional(bytes, at) ? batchProducerId(bytes, at) : undefined;
     const records = this.#records;
-    records.open(bytes, at, size);
+    records.open(bytes, at, size, UNPACKED_BYTES_MAX);
     let baseOffset: number | undefined;
     while (records.next()) {
       baseOffset ??= records.offset;
       this.#record(records.key(), records.value(), baseOffset, producerId);
     }
-    if (records.problem !== undefined) this.#skip(batchBaseOffset(bytes, at), records.problem);
+    if (records.problem !== undefined) this.#skip(batchBaseOffset(bytes, at), records.problem.message);
   }
 
   #record(key: Buffer | null, value: Buffer | null, baseOffset: number, producerId: number | undefined): void {

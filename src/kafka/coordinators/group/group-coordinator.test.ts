@@ -1,0 +1,582 @@
+import { describe, expect, test } from "vitest";
+import { assert, must } from "../../../lib/assert.ts";
+import { OperationalError } from "../../../lib/error.ts";
+import type { Logger } from "../../../host/log.ts";
+import type { LogConfig } from "../../log/log-config.ts";
+import type { PartitionLog } from "../../log/log.ts";
+import { ErrorCode } from "../../protocol/error-codes.ts";
+import { GROUP_METADATA_TOPIC } from "../../protocol/internal-topics.ts";
+import { Codec, batchCodec } from "../../records/batch.ts";
+import { buildBatch } from "../../records/build.ts";
+import type { Leadership, Partition } from "../../replication/partition.ts";
+import { FollowerClock, Outcome, PartitionBench } from "../../replication/testing/partition-bench.ts";
+import { GroupCoordinator, type GroupConfig, type GroupCoordinatorOptions } from "./group-coordinator.ts";
+import { encodeRecord } from "./group-records.ts";
+import type { CommitPartition, JoinRequest, JoinResult } from "./types.ts";
+
+const CONFIG: GroupConfig = {
+  rules: { minSessionTimeoutMs: 1, maxSessionTimeoutMs: 1e6, initialRebalanceDelayMs: 0, maxSize: 100, offsetMetadataCharsMax: 100_000, offsetsRetentionMs: 1e9 },
+  commitTimeoutMs: 5000,
+  requiredAcks: -1,
+  codec: Codec.none,
+  loadBytes: 64 * 1024,
+  retentionCheckMs: 600_000,
+};
+
+const LOG: Partial<LogConfig> = { cleanupPolicy: ["compact"] };
+
+interface BenchOptions {
+  readonly config?: Partial<GroupConfig>;
+  readonly tailBytesMax?: number;
+  readonly partitionCount?: GroupCoordinatorOptions["partitionCount"];
+}
+
+/** A coordinator over real partitions of broker 1, which it is told of as `ReplicaManager` does. */
+class Bench {
+  readonly partitions: PartitionBench;
+  readonly coordinator: GroupCoordinator;
+  /** What min.insync.replicas says. */
+  inSyncMin = 1;
+  /** Of every line that was logged. */
+  readonly logged: string[] = [];
+  readonly #epochs = new Map<number, number>();
+
+  constructor({ config = {}, tailBytesMax, partitionCount = () => Promise.resolve(1) }: BenchOptions = {}) {
+    this.partitions = new PartitionBench(tailBytesMax === undefined ? {} : { tailBytesMax });
+    this.coordinator = new GroupCoordinator({
+      host: { ...this.partitions.node.host, log: this.#logger() },
+      config: { ...CONFIG, ...config },
+      inSyncMin: () => this.inSyncMin,
+      replicas: () => ({ find: (topic, partition) => this.#find(topic, partition) }),
+      partitionCount,
+    });
+  }
+
+  #find(topic: string, partition: number): Partition | ErrorCode {
+    assert(topic === GROUP_METADATA_TOPIC, "the coordinator looks for its own topic");
+    return this.partitions.partitions.get(`${topic}-${partition}`) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  }
+
+  #logger(): Logger {
+    const add = (message: string): void => void this.logged.push(message);
+    const logger: Logger = { debug: add, info: add, warn: add, error: add, child: () => logger };
+    return logger;
+  }
+
+  partition(index = 0): Partition {
+    return this.partitions.partitions.get(`${GROUP_METADATA_TOPIC}-${index}`) ?? this.partitions.create(GROUP_METADATA_TOPIC, index, LOG);
+  }
+
+  #become(index: number, leadership: Partial<Leadership>): number | undefined {
+    const partition = this.partition(index);
+    const leaderEpoch = (this.#epochs.get(index) ?? -1) + 1;
+    this.#epochs.set(index, leaderEpoch);
+    partition.become({ leader: 1, leaderEpoch, isr: [1], replicas: [1, 2, 3], zkVersion: 0, ...leadership });
+    return partition.isLeader ? leaderEpoch : undefined;
+  }
+
+  /** Broker 1 leads, newly or on. */
+  lead(index = 0, leadership: Partial<Leadership> = {}): void {
+    this.coordinator.onRole(index, this.#become(index, leadership));
+  }
+
+  follow(index = 0): void {
+    this.coordinator.onRole(index, this.#become(index, { leader: 2 }));
+  }
+
+  /** Leads, and has loaded. */
+  async own(index = 0, leadership: Partial<Leadership> = {}): Promise<void> {
+    this.lead(index, leadership);
+    await this.run(100);
+  }
+
+  commit(groupId: string, ...partitions: readonly Partial<CommitPartition>[]): Promise<readonly ErrorCode[]> {
+    const all = partitions.map((partition, index) => ({ topic: "t", partition: index, offset: 1, leaderEpoch: -1, metadata: "", commitWallMs: undefined, ...partition }));
+    return this.coordinator.commit({ groupId, memberId: "", instanceId: null, generation: -1, retentionMs: undefined, partitions: all });
+  }
+
+  /** Committed offsets by partition of topic t; or the error. */
+  offsets(groupId: string): Record<string, number> | ErrorCode {
+    const { error, offsets } = this.coordinator.fetchOffsets(groupId, null, false);
+    return error === ErrorCode.NONE ? Object.fromEntries(offsets.map(({ topic, partition, offset }) => [`${topic}-${partition}`, offset])) : error;
+  }
+
+  join(groupId: string, member: Partial<JoinRequest> = {}): Promise<JoinResult | "superseded"> {
+    return this.coordinator.join({
+      groupId,
+      memberId: "",
+      instanceId: null,
+      clientId: "c",
+      clientHost: "/10.0.0.1",
+      rebalanceTimeoutMs: 5000,
+      sessionTimeoutMs: 1000,
+      protocolType: "consumer",
+      protocols: [{ name: "range", metadata: Buffer.alloc(2) }],
+      requireKnownMemberId: false,
+      supportsSkipping: false,
+      reason: null,
+      ...member,
+    });
+  }
+
+  /** A member that joins alone and leads, before its assignment. */
+  async joined(groupId: string): Promise<JoinResult> {
+    const result = await this.settle(this.join(groupId));
+    assert(result !== "superseded" && result.error === ErrorCode.NONE, "joined");
+    return result;
+  }
+
+  sync(groupId: string, { memberId, generation }: JoinResult, assignment = Buffer.from("all")): ReturnType<GroupCoordinator["sync"]> {
+    return this.coordinator.sync({ groupId, memberId, generation, instanceId: null, protocolType: null, protocolName: null, assignments: [{ memberId, assignment }] });
+  }
+
+  /** What a request of the group meets: its member is unknown where it is served. */
+  status(groupId = "g"): ErrorCode {
+    return this.coordinator.heartbeat({ groupId, memberId: "nobody", instanceId: null, generation: 0 });
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return this.partitions.settle(promise);
+  }
+
+  run(ms: number): Promise<void> {
+    return this.partitions.run(ms);
+  }
+
+  /** Nothing is left that would happen by itself. */
+  async idles(): Promise<void> {
+    await expect(this.partitions.world.run({ until: () => false, withinMs: 1e9 })).rejects.toMatchObject({ code: "EDEADLK" });
+  }
+}
+
+const { NONE, NOT_COORDINATOR, UNKNOWN_MEMBER_ID } = ErrorCode;
+/** What a heartbeat is told while its group is loaded. */
+const LOADING = NONE;
+
+/** Writes `count` offsets of group g, one batch each, as if an earlier coordinator had. */
+function fill(partition: Partition, count: number, metadata = ""): void {
+  for (let offset = 0; offset < count; offset++) {
+    const committed = { offset, leaderEpoch: -1, metadata, commitWallMs: 0, expireWallMs: undefined };
+    const record = must(encodeRecord({ kind: "offset", groupId: "g", topic: "t", partition: offset % 10, value: committed }), "a record");
+    const appended = partition.append(buildBatch([{ ...record, timestamp: 0 }]), { origin: "coordinator", inSyncMin: 0 }, () => undefined);
+    assert(appended.kind === "appended", "appended");
+  }
+}
+
+describe("a commit", () => {
+  test("is appended in the turn of its request, answered when the in-sync replicas have it, and seen from then on", async () => {
+    const bench = new Bench();
+    await bench.own(0, { isr: [1, 2] });
+    const partition = bench.partition();
+    const answer = Outcome.of(bench.commit("g", { offset: 7 }, { offset: 8 }));
+    expect(partition.log.endOffset).toBe(2);
+    await bench.run(1000);
+    expect([answer.value, bench.offsets("g")]).toEqual(["waiting", {}]);
+    new FollowerClock(bench.partitions, 2).fetch(partition, 2);
+    await bench.run(1);
+    expect([answer.value, bench.offsets("g")]).toEqual([[NONE, NONE], { "t-0": 7, "t-1": 8 }]);
+  });
+
+  test.each([0, 1] as const)("with offsets.commit.required.acks %s waits for this broker only, whatever min.insync.replicas says", async (requiredAcks) => {
+    const bench = new Bench({ config: { requiredAcks } });
+    bench.inSyncMin = 3;
+    await bench.own(0, { isr: [1, 2] });
+    expect([await bench.settle(bench.commit("g", { offset: 7 })), bench.offsets("g")]).toEqual([[NONE], { "t-0": 7 }]);
+  });
+
+  test("that is not written in the turn of its append is answered when it is", async () => {
+    const bench = new Bench({ config: { requiredAcks: 1 } });
+    await bench.own();
+    const metadata = "x".repeat(30_000);
+    const answer = Outcome.of(bench.commit("g", { metadata }, { metadata }, { metadata }, { metadata }));
+    expect([bench.partition().log.endOffset, bench.offsets("g")]).toEqual([4, {}]);
+    await bench.run(1000);
+    expect([answer.value, bench.offsets("g")]).toEqual([[NONE, NONE, NONE, NONE], { "t-0": 1, "t-1": 1, "t-2": 1, "t-3": 1 }]);
+  });
+
+  test("is told when offsets.commit.timeout.ms has passed", async () => {
+    const bench = new Bench();
+    await bench.own(0, { isr: [1, 2] });
+    const answer = Outcome.of(bench.commit("g", { offset: 7 }));
+    await bench.run(4900);
+    expect(answer.value).toBe("waiting");
+    await bench.run(200);
+    expect([answer.value, bench.offsets("g")]).toEqual([[ErrorCode.REQUEST_TIMED_OUT], {}]);
+  });
+
+  test("that is refused in the turn of its append is answered all the same: too few in sync, no partition, a text too long to store", async () => {
+    const bench = new Bench();
+    await bench.own();
+    bench.inSyncMin = 2;
+    expect(await bench.settle(bench.commit("g", { offset: 7 }))).toEqual([ErrorCode.COORDINATOR_NOT_AVAILABLE]);
+    bench.inSyncMin = 1;
+    expect(await bench.settle(bench.commit("g", { offset: 7, metadata: "x".repeat(0x8000) }))).toEqual([ErrorCode.INVALID_COMMIT_OFFSET_SIZE]);
+    expect(bench.partition().log.endOffset).toBe(0);
+    bench.partitions.partitions.clear();
+    expect(await bench.settle(bench.commit("g", { offset: 7 }))).toEqual([ErrorCode.COORDINATOR_NOT_AVAILABLE]);
+  });
+
+  test("that waits when the partition goes elsewhere is answered by its own append's end, once", async () => {
+    const bench = new Bench();
+    await bench.own(0, { isr: [1, 2] });
+    const answer = Outcome.of(bench.commit("g", { offset: 7 }));
+    bench.follow();
+    await bench.run(1);
+    expect([answer.value, bench.offsets("g")]).toEqual([[NOT_COORDINATOR], NOT_COORDINATOR]);
+    await bench.run(10_000);
+  });
+
+  test("under a disk that fails in that very append is answered, and the partition is not served any more", async () => {
+    const bench = new Bench();
+    await bench.own();
+    bench.partitions.node.disk.inject = ({ operation }) => (operation === "write" ? "EIO" : undefined);
+    Object.assign(bench.partitions.context, {
+      onIoError: () => {
+        bench.partition().stop(ErrorCode.KAFKA_STORAGE_ERROR);
+        bench.coordinator.onRole(0, undefined);
+      },
+    });
+    expect(await bench.settle(bench.commit("g", { offset: 7 }))).toEqual([NOT_COORDINATOR]);
+    expect(bench.status()).toBe(NOT_COORDINATOR);
+  });
+
+  test("is packed with offsets.topic.compression.codec, and read again", async () => {
+    const bench = new Bench({ config: { codec: Codec.lz4 } });
+    await bench.own();
+    await bench.settle(bench.commit("g", { offset: 7 }));
+    const read = await bench.settle(bench.partition().log.read({ offset: 0, maxBytes: 1e6, maxOffset: 1, minOneMessage: true }));
+    expect(read.kind === "read" && batchCodec(must(read.chunks[0], "a batch"), 0)).toBe(Codec.lz4);
+    bench.follow();
+    await bench.own();
+    expect(bench.offsets("g")).toEqual({ "t-0": 7 });
+  });
+});
+
+describe("before the number of partitions is known", () => {
+  test("every group is elsewhere; it is asked for when this broker leads a partition, not before, and the last that was told of a partition holds", async () => {
+    let asked = 0;
+    let tell: (count: number) => void = () => undefined;
+    const bench = new Bench({ partitionCount: () => new Promise((resolve) => (asked++, (tell = resolve))) });
+    bench.follow(0);
+    await bench.run(1000);
+    expect(asked).toBe(0);
+    for (const index of [0, 1, 2]) bench.lead(index);
+    bench.follow(1);
+    bench.lead(2);
+    await bench.run(1000);
+    expect([asked, bench.status(), await bench.settle(bench.commit("g", {}))]).toEqual([1, NOT_COORDINATOR, [NOT_COORDINATOR]]);
+    tell(3);
+    await bench.run(100);
+    expect([asked, bench.coordinator.core.ownedPartitions]).toEqual([1, [0, 2]]);
+  });
+
+  test("it is asked for again where that failed, until the end", async () => {
+    let asked = 0;
+    const bench = new Bench({ partitionCount: () => (asked++ < 2 ? Promise.reject(new OperationalError("ERR_ZOOKEEPER", "no session")) : Promise.resolve(1)) });
+    bench.lead();
+    await bench.run(1500);
+    expect([asked, bench.status()]).toEqual([2, NOT_COORDINATOR]);
+    await bench.run(1000);
+    expect([asked, bench.status()]).toEqual([3, UNKNOWN_MEMBER_ID]);
+  });
+
+  test("the end asks no more, and nothing begins behind it", async () => {
+    let fail: (error: Error) => void = () => undefined;
+    const bench = new Bench({ partitionCount: () => new Promise((_, reject) => (fail = reject)) });
+    bench.lead();
+    await bench.run(1);
+    await bench.settle(bench.coordinator.close());
+    fail(new OperationalError("ERR_ZOOKEEPER", "closed"));
+    await bench.idles();
+    expect([bench.status(), bench.logged]).toEqual([NOT_COORDINATOR, []]);
+  });
+});
+
+describe("loading", () => {
+  test.each([
+    ["the tail", 1e6],
+    ["the files", 0],
+  ])("reads a log of many buffers to its end, from %s, and serves the group only then", async (_from, tailBytesMax) => {
+    const bench = new Bench({ tailBytesMax, config: { loadBytes: 2000 } });
+    fill(bench.partition(), 0);
+    bench.partition().become({ leader: 1, leaderEpoch: 0, isr: [1], replicas: [1], zkVersion: 0 });
+    fill(bench.partition(), 200);
+    bench.coordinator.onRole(0, 0);
+    await bench.run(0);
+    expect([bench.status(), bench.offsets("g")]).toEqual([LOADING, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS]);
+    await bench.run(1000);
+    expect(bench.status()).toBe(UNKNOWN_MEMBER_ID);
+    expect(bench.offsets("g")).toEqual(Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`t-${index}`, 190 + index])));
+    expect(bench.logged).toContain("groups loaded");
+  });
+
+  test("steps aside before it has gone through a large buffer", async () => {
+    const bench = new Bench({ config: { loadBytes: 10e6 }, tailBytesMax: 10e6 });
+    bench.partition().become({ leader: 1, leaderEpoch: 0, isr: [1], replicas: [1], zkVersion: 0 });
+    fill(bench.partition(), 60, "x".repeat(20_000));
+    await bench.run(1000);
+    bench.coordinator.onRole(0, 0);
+    const { world } = bench.partitions;
+    const from = world.events;
+    await world.run({ until: () => bench.status() === UNKNOWN_MEMBER_ID, withinMs: 1000 });
+    expect(world.events - from).toBeGreaterThan(4);
+  });
+
+  test("takes one partition after the other", async () => {
+    const bench = new Bench({ partitionCount: () => Promise.resolve(3), tailBytesMax: 0 });
+    const reads: number[] = [];
+    for (const index of [0, 1, 2]) {
+      bench.lead(index);
+      fill(bench.partition(index), 5);
+      spyRead(bench.partition(index), () => reads.push(index));
+    }
+    await bench.run(1000);
+    expect([reads, bench.coordinator.core.ownedPartitions]).toEqual([[0, 1, 2], [0, 1, 2]]);
+  });
+
+  test("that is overtaken by a loss of the partition changes nothing; the next begins anew", async () => {
+    const bench = new Bench({ tailBytesMax: 0, config: { loadBytes: 200 } });
+    bench.lead();
+    fill(bench.partition(), 20);
+    await bench.run(1);
+    expect(bench.status()).toBe(LOADING);
+    bench.follow();
+    expect(bench.status()).toBe(NOT_COORDINATOR);
+    bench.lead();
+    expect(bench.status()).toBe(LOADING);
+    await bench.run(1000);
+    expect(bench.offsets("g")).toMatchObject({ "t-0": 10, "t-9": 19 });
+    expect(bench.logged.filter((line) => line === "groups loaded" || line === "load given up")).toEqual(["load given up", "groups loaded"]);
+    bench.follow();
+    await bench.run(1000);
+    expect(bench.status()).toBe(NOT_COORDINATOR);
+  });
+
+  test("goes on where this broker leads on in a later epoch, and so do the groups that are loaded", async () => {
+    const bench = new Bench({ tailBytesMax: 0, config: { loadBytes: 200 } });
+    bench.lead();
+    fill(bench.partition(), 20);
+    await bench.run(1);
+    bench.lead();
+    await bench.run(1000);
+    bench.lead();
+    expect([bench.offsets("g"), bench.status()]).toMatchObject([{ "t-0": 10 }, UNKNOWN_MEMBER_ID]);
+    expect(bench.logged.filter((line) => line === "groups loaded" || line === "load given up")).toEqual(["groups loaded"]);
+  });
+
+  test("reads what is appended while it runs too", async () => {
+    const bench = new Bench({ tailBytesMax: 0, config: { loadBytes: 200 } });
+    bench.lead();
+    fill(bench.partition(), 20);
+    await bench.run(1);
+    fill(bench.partition(), 30);
+    await bench.run(1000);
+    expect(bench.offsets("g")).toMatchObject({ "t-0": 20, "t-9": 29 });
+  });
+
+  test("ends where nothing can be read below the log's end, as compaction may leave it, and where a read fails: what there is, is served", async () => {
+    for (const read of [
+      () => Promise.resolve({ kind: "read" as const, chunks: [], bytes: 0, nextOffset: 5 }),
+      () => Promise.resolve({ kind: "refused" as const, error: ErrorCode.KAFKA_STORAGE_ERROR, message: "failed" }),
+      () => Promise.reject(new OperationalError("EIO", "failed")),
+    ]) {
+      const bench = new Bench();
+      bench.lead();
+      fill(bench.partition(), 5);
+      const { log } = bench.partition();
+      const whole = log.read.bind(log);
+      log.read = (limits) => (limits.offset === 0 ? whole({ ...limits, maxOffset: 3 }) : read());
+      await bench.run(1000);
+      expect(bench.offsets("g")).toEqual({ "t-0": 0, "t-1": 1, "t-2": 2 });
+      expect(bench.logged.includes("groups could not be loaded to the end")).toBe(bench.logged.length === 2);
+    }
+  });
+
+  test("tells of records that it skips", async () => {
+    const bench = new Bench();
+    bench.lead();
+    bench.partition().append(buildBatch([{ key: Buffer.from([0, 9]), value: null, timestamp: 0 }]), { origin: "coordinator", inSyncMin: 0 }, () => undefined);
+    await bench.run(1000);
+    expect(bench.logged).toEqual(["records of groups can't be read and are skipped", "groups loaded"]);
+  });
+});
+
+/** Calls `seen` before each read. */
+function spyRead(partition: Partition, seen: () => void): void {
+  const { log } = partition;
+  const read: PartitionLog["read"] = log.read.bind(log);
+  log.read = (limits) => {
+    seen();
+    return read(limits);
+  };
+}
+
+describe("members", () => {
+  test("join, get their assignment when it is stored, and are there after another broker led meanwhile", async () => {
+    const bench = new Bench();
+    await bench.own();
+    const member = await bench.joined("g");
+    expect(member.memberId).toMatch(/^c-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(await bench.settle(bench.sync("g", member))).toMatchObject({ error: NONE, assignment: Buffer.from("all") });
+    bench.follow();
+    await bench.own();
+    expect(bench.coordinator.describe("g")).toMatchObject({ state: "Stable", members: [{ memberId: member.memberId, assignment: Buffer.from("all") }] });
+    expect(bench.coordinator.list([], []).groups).toMatchObject([{ groupId: "g", state: "Stable" }]);
+    expect(bench.coordinator.heartbeat({ groupId: "g", memberId: member.memberId, instanceId: null, generation: member.generation })).toBe(NONE);
+  });
+
+  test("whose assignment can't be stored are told so, and asked to join again", async () => {
+    const bench = new Bench();
+    await bench.own();
+    const member = await bench.joined("g");
+    bench.inSyncMin = 2;
+    expect(await bench.settle(bench.sync("g", member))).toMatchObject({ error: ErrorCode.COORDINATOR_NOT_AVAILABLE });
+    expect(bench.coordinator.describe("g").state).toBe("PreparingRebalance");
+  });
+
+  test("that wait when the partition goes elsewhere are told in that turn", async () => {
+    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } } });
+    await bench.own();
+    const waiting = Outcome.of(bench.join("g"));
+    await bench.run(100);
+    bench.follow();
+    await Promise.resolve();
+    expect(waiting.value).toMatchObject({ error: NOT_COORDINATOR });
+  });
+
+  test("that ask again over another connection leave the first without an answer", async () => {
+    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } } });
+    await bench.own();
+    const { memberId } = (await bench.settle(bench.join("g", { requireKnownMemberId: true }))) as JoinResult;
+    const first = Outcome.of(bench.join("g", { memberId }));
+    await bench.run(10);
+    const second = Outcome.of(bench.join("g", { memberId }));
+    await bench.run(10);
+    expect([first.value, second.value]).toEqual(["superseded", "waiting"]);
+    await bench.run(4000);
+    expect(second.value).toMatchObject({ error: NONE, memberId });
+  });
+
+  test("are dropped when their session has passed, and the alarm rings at that time", async () => {
+    const bench = new Bench();
+    await bench.own();
+    const member = await bench.joined("g");
+    await bench.settle(bench.sync("g", member));
+    await bench.run(900);
+    expect(bench.coordinator.heartbeat({ groupId: "g", memberId: member.memberId, instanceId: null, generation: 1 })).toBe(NONE);
+    await bench.run(950);
+    expect(bench.coordinator.describe("g").members.length).toBe(1);
+    await bench.run(100);
+    expect(bench.coordinator.describe("g")).toMatchObject({ state: "Empty", members: [] });
+    await bench.run(1);
+    bench.follow();
+    await bench.own();
+    expect(bench.coordinator.describe("g")).toMatchObject({ state: "Empty", members: [] });
+  });
+
+  test("that sent a heartbeat while this process stood still are heard before silence is concluded from", async () => {
+    const bench = new Bench();
+    const { world, node } = bench.partitions;
+    await bench.own();
+    const member = await bench.joined("g");
+    await bench.settle(bench.sync("g", member));
+    const heard: ErrorCode[] = [];
+    const listener = await bench.settle(
+      node.host.net.listen({ port: 9092 }, (connection) =>
+        connection.start({
+          data: () => heard.push(bench.coordinator.heartbeat({ groupId: "g", memberId: member.memberId, instanceId: null, generation: 1 })),
+          close: () => undefined,
+        }),
+      ),
+    );
+    const client = world.addNode("client");
+    const connection = await bench.settle(client.host.net.connect({ host: node.address, port: listener.port, timeoutMs: 1000 }));
+    connection.start({ data: () => undefined, close: () => undefined });
+    node.pause();
+    connection.write(Buffer.from("x"));
+    await bench.run(5000);
+    node.resume();
+    await bench.run(500);
+    expect([heard, bench.coordinator.describe("g").members.length]).toEqual([[NONE], 1]);
+    await bench.run(1000);
+    expect(bench.coordinator.describe("g").members).toEqual([]);
+  });
+
+  test("leave, groups and offsets are deleted, and what is deleted stays so after a load", async () => {
+    const bench = new Bench();
+    await bench.own();
+    const member = await bench.joined("g");
+    await bench.settle(bench.sync("g", member));
+    await bench.settle(bench.commit("h", { offset: 1 }, { offset: 2 }, { offset: 3, topic: "gone", partition: 0 }));
+    await bench.settle(bench.commit("i", { offset: 1 }));
+    expect(bench.coordinator.leave("g", [{ memberId: member.memberId, instanceId: null }])).toEqual({ error: NONE, members: [NONE] });
+    await bench.run(100);
+    expect(bench.coordinator.deleteGroups(["g", "i", "x"])).toEqual([NONE, NONE, ErrorCode.GROUP_ID_NOT_FOUND]);
+    expect(bench.coordinator.deleteOffsets("h", [{ topic: "t", partition: 0 }])).toEqual({ error: NONE, partitions: [NONE] });
+    bench.coordinator.partitionsDeleted([{ topic: "gone", partition: 0 }]);
+    bench.follow();
+    await bench.own();
+    expect([bench.offsets("h"), bench.coordinator.list([], []).groups.map(({ groupId }) => groupId)]).toEqual([{ "t-1": 2 }, ["h"]]);
+  });
+});
+
+describe("offsets that have expired", () => {
+  test("are looked for at the start and then every offsets.retention.check.interval.ms, one partition a turn", async () => {
+    const bench = new Bench({ partitionCount: () => Promise.resolve(3), config: { retentionCheckMs: 10_000 } });
+    for (const index of [0, 1, 2]) await bench.own(index);
+    const looked: { partition: number; event: number }[] = [];
+    bench.coordinator.core.expireOffsets = (partition) => looked.push({ partition, event: bench.partitions.world.events }) && 0;
+    bench.coordinator.start();
+    await bench.run(9000);
+    expect(looked.map(({ partition }) => partition)).toEqual([0, 1, 2]);
+    expect(new Set(looked.map(({ event }) => event)).size).toBe(3);
+    await bench.run(2000);
+    expect(looked.length).toBe(6);
+  });
+
+  test("go, with tombstones: they are not there after a load", async () => {
+    const bench = new Bench({ config: { retentionCheckMs: 10_000, rules: { ...CONFIG.rules, offsetsRetentionMs: 5000 } } });
+    await bench.own();
+    bench.coordinator.start();
+    await bench.settle(bench.commit("g", { offset: 7 }));
+    await bench.run(9000);
+    expect(bench.offsets("g")).toEqual({ "t-0": 7 });
+    await bench.run(2000);
+    expect([bench.offsets("g"), bench.logged.includes("offsets expired")]).toEqual([{}, true]);
+    bench.follow();
+    await bench.own();
+    expect(bench.coordinator.list([], []).groups).toEqual([]);
+  });
+});
+
+describe("the end", () => {
+  test("answers all that wait, tells the rest that they are elsewhere and leaves nothing behind", async () => {
+    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } }, partitionCount: () => Promise.resolve(1) });
+    await bench.own(0, { isr: [1, 2] });
+    bench.coordinator.start();
+    const join = Outcome.of(bench.join("g"));
+    const commit = Outcome.of(bench.commit("h", { offset: 7 }));
+    await bench.run(10);
+    const closed = Outcome.of(bench.coordinator.close());
+    await bench.run(10);
+    expect([join.value, commit.value, closed.value]).toMatchObject([{ error: NOT_COORDINATOR }, "waiting", "waiting"]);
+    bench.partition().stop(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+    await bench.run(10);
+    expect([commit.value, closed.value]).toEqual([[NOT_COORDINATOR], undefined]);
+    expect([await bench.settle(bench.commit("h", {})), await bench.settle(bench.join("g")), bench.status()]).toMatchObject([[NOT_COORDINATOR], { error: NOT_COORDINATOR }, NOT_COORDINATOR]);
+    bench.coordinator.onRole(0, 9);
+    expect(bench.status()).toBe(NOT_COORDINATOR);
+    await bench.idles();
+  });
+
+  test("in the midst of a load and of a look for expired offsets stops both", async () => {
+    const bench = new Bench({ tailBytesMax: 0, config: { loadBytes: 200 } });
+    bench.lead();
+    fill(bench.partition(), 20);
+    bench.coordinator.start();
+    await bench.run(1);
+    await bench.settle(bench.coordinator.close());
+    await bench.idles();
+    expect([bench.status(), bench.logged]).toEqual([NOT_COORDINATOR, ["groups unloaded", "load given up"]]);
+  });
+});
