@@ -8,7 +8,7 @@ import { createTopics } from "../../src/kafka/protocol/messages/create-topics.ts
 import { metadata } from "../../src/kafka/protocol/messages/metadata.ts";
 import type { ZooKeeperClient } from "../../src/zookeeper/client/client.ts";
 import { dumpLog } from "./apache-kafka.ts";
-import { startApacheZooKeeper, type ApacheZooKeeper } from "./apache-zookeeper.ts";
+import { startApacheZooKeeper } from "./apache-zookeeper.ts";
 import { eventually, freePort, run, ServerProcess, temporaryDirectory, type Finished } from "./processes.ts";
 import { connectClient } from "./zookeeper-clients.ts";
 
@@ -28,6 +28,23 @@ interface BrokerPlace {
   readonly port: number;
   readonly directory: string;
   readonly classPath: string;
+  /** Above those that all brokers of a test have. */
+  readonly settings: Settings;
+}
+
+export type Settings = Readonly<Record<string, string | number | boolean>>;
+
+/** The ensemble that a cluster's brokers share; `stop` ends it and removes its data. */
+export interface SharedZooKeeper {
+  /** `host:port,…` */
+  readonly connect: string;
+  stop(): Promise<void>;
+}
+
+export interface ClusterOptions {
+  readonly settings?: Settings;
+  /** A standalone server of Apache's unless given. */
+  readonly zookeeper?: SharedZooKeeper;
 }
 
 const SCRIPT = resolve(import.meta.dirname, "../../bin/kafka-server-start.sh");
@@ -69,7 +86,7 @@ export class ClusterBroker {
     this.#config = join(place.directory, `broker-${place.id}.properties`);
     this.#kind = place.kind;
     mkdirSync(this.logDir);
-    const settings = { "broker.id": place.id, "listeners": `PLAINTEXT://127.0.0.1:${place.port}`, "log.dirs": this.logDir, "zookeeper.connect": zookeeper, ...SETTINGS };
+    const settings = { "broker.id": place.id, "listeners": `PLAINTEXT://127.0.0.1:${place.port}`, "log.dirs": this.logDir, "zookeeper.connect": zookeeper, ...SETTINGS, ...place.settings };
     writeFileSync(
       this.#config,
       Object.entries(settings)
@@ -148,15 +165,15 @@ export class ClusterBroker {
   }
 }
 
-/** Brokers on this machine, each a process of its own, and the ZooKeeper of Apache's that they share. */
+/** Brokers on this machine, each a process of its own, and the ZooKeeper that they share. */
 export class KafkaCluster {
   readonly brokers: readonly ClusterBroker[];
   readonly #classPath: string;
-  readonly #zookeeper: ApacheZooKeeper;
+  readonly #zookeeper: SharedZooKeeper;
   readonly #client: ZooKeeperClient;
   readonly #directory: ReturnType<typeof temporaryDirectory>;
 
-  private constructor({ brokers, classPath, zookeeper, client, directory }: { brokers: readonly ClusterBroker[]; classPath: string; zookeeper: ApacheZooKeeper; client: ZooKeeperClient; directory: ReturnType<typeof temporaryDirectory> }) {
+  private constructor({ brokers, classPath, zookeeper, client, directory }: { brokers: readonly ClusterBroker[]; classPath: string; zookeeper: SharedZooKeeper; client: ZooKeeperClient; directory: ReturnType<typeof temporaryDirectory> }) {
     this.brokers = brokers;
     this.#classPath = classPath;
     this.#zookeeper = zookeeper;
@@ -164,14 +181,15 @@ export class KafkaCluster {
     this.#directory = directory;
   }
 
-  /** Its ZooKeeper runs, none of its brokers does: 1, 2, … of these kinds. `classPath` is Apache Kafka's, which brings a ZooKeeper along. */
-  static async plan(kinds: readonly BrokerKind[], classPath: string): Promise<KafkaCluster> {
+  /** Its ZooKeeper runs, none of its brokers does: 1, 2, … of these kinds. `classPath` is Apache Kafka's, which brings a ZooKeeper along; without either it may be empty. */
+  static async plan(kinds: readonly BrokerKind[], classPath: string, options: ClusterOptions = {}): Promise<KafkaCluster> {
     const directory = temporaryDirectory();
-    const zookeeper = await startApacheZooKeeper({ classPath });
-    const connect = `127.0.0.1:${zookeeper.port}/kafka`;
+    const zookeeper = options.zookeeper ?? (await apacheZooKeeper(classPath));
+    const connect = `${zookeeper.connect}/kafka`;
+    const settings = options.settings ?? {};
     const brokers: ClusterBroker[] = [];
     for (const [index, kind] of kinds.entries()) {
-      brokers.push(new ClusterBroker({ id: index + 1, kind, port: await freePort(), directory: directory.path, classPath }, connect));
+      brokers.push(new ClusterBroker({ id: index + 1, kind, port: await freePort(), directory: directory.path, classPath, settings }, connect));
     }
     return new KafkaCluster({ brokers, classPath, zookeeper, client: await connectClient(connect), directory });
   }
@@ -295,4 +313,9 @@ export class KafkaCluster {
     if (kept !== undefined) for (const broker of this.brokers) writeFileSync(join(kept, `broker-${broker.id}.log`), broker.history);
     else this.#directory.remove();
   }
+}
+
+async function apacheZooKeeper(classPath: string): Promise<SharedZooKeeper> {
+  const server = await startApacheZooKeeper({ classPath });
+  return { connect: `127.0.0.1:${server.port}`, stop: () => server.stop() };
 }

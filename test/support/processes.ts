@@ -58,15 +58,32 @@ export function run(command: string, args: readonly string[], options: { readonl
   });
 }
 
+export interface ServerOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with each whole line of either output. */
+  readonly onLine?: (line: string) => void;
+}
+
 /** A server process with what it has printed. */
 export class ServerProcess {
   readonly child: ChildProcess;
   readonly #exited: Promise<number | null>;
   output = "";
 
-  constructor(command: string, args: readonly string[], options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}) {
+  constructor(command: string, args: readonly string[], options: ServerOptions = {}) {
     this.child = spawn(command, args, { env: childEnvironment(options.env), stdio: ["ignore", "pipe", "pipe"], ...(options.cwd === undefined ? {} : { cwd: options.cwd }) });
-    for (const stream of [this.child.stdout, this.child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => (this.output += text));
+    const { onLine } = options;
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      let rest = "";
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.output += text;
+        if (onLine === undefined) return;
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) onLine(line);
+      });
+    }
     this.#exited = new Promise((resolve, reject) => {
       this.child.on("error", reject);
       this.child.on("close", resolve);

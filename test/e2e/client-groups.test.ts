@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { kafkaJs, node24, platformaticKafka } from "../support/client-matrix/drivers/node.ts";
+import { judgeClient, judgeFailover } from "../support/client-matrix/judge.ts";
+import type { KafkaCluster } from "../support/kafka-cluster.ts";
+import { startCluster } from "../support/odradek-cluster.ts";
+
+/** Groups of the clients that npm brings, on three brokers of ours on three members of ours. */
+
+const newerNode = await node24();
+
+describe("groups on a cluster", () => {
+  let cluster: KafkaCluster;
+
+  beforeAll(async () => {
+    cluster = await startCluster();
+  });
+
+  afterAll(() => cluster?.close());
+
+  judgeClient("kafkajs", () => ({ cluster, client: kafkaJs(cluster.bootstrap) }));
+
+  describe.runIf(newerNode !== undefined)("on Node 24", () => {
+    judgeClient("@platformatic/kafka", () => ({ cluster, client: platformaticKafka(cluster.bootstrap, newerNode ?? "") }));
+  });
+
+  test("groups outlive the broker that coordinates them", { timeout: 180_000 }, () =>
+    judgeFailover(cluster, [kafkaJs(cluster.bootstrap), ...(newerNode === undefined ? [] : [platformaticKafka(cluster.bootstrap, newerNode)])]));
+});

@@ -1,0 +1,78 @@
+"""confluent-kafka's part in the client matrix: `confluent.py <create|produce|consume|committed> <options as JSON>`.
+
+`produce` reads a JSON object a line, {"key", "value"}; `consume` prints one for each of its events, until SIGTERM.
+"""
+
+import json
+import signal
+import sys
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+COMMAND, OPTIONS = sys.argv[1], json.loads(sys.argv[2])
+BOOTSTRAP = {"bootstrap.servers": OPTIONS["bootstrap"], "client.id": "confluent"}
+TIMEOUT_S = 25
+
+
+def tell(event, **fields):
+    print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)
+
+
+def create():
+    topic = NewTopic(OPTIONS["topic"], num_partitions=OPTIONS["partitions"], replication_factor=OPTIONS["replicas"])
+    admin = AdminClient(BOOTSTRAP)
+    for made in admin.create_topics([topic], operation_timeout=TIMEOUT_S).values():
+        made.result(TIMEOUT_S)
+
+
+def produce():
+    failures = []
+    producer = Producer({**BOOTSTRAP, "acks": "all", "compression.type": OPTIONS["codec"], "linger.ms": 20})
+    for line in sys.stdin:
+        message = json.loads(line)
+        producer.produce(OPTIONS["topic"], message["value"], message["key"], on_delivery=lambda error, _message: error and failures.append(error.str()))
+    left = producer.flush(TIMEOUT_S)
+    if left or failures:
+        sys.exit("%d without an answer, failed: %s" % (left, failures[:3]))
+
+
+def consume():
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stopping.append(True))
+
+    def committed(error, partitions):
+        if error is None:
+            tell("committed", offsets={p.partition: p.offset for p in partitions if p.offset >= 0})
+
+    instance = {"group.instance.id": OPTIONS["instanceId"]} if "instanceId" in OPTIONS else {}
+    consumer = Consumer({
+        **BOOTSTRAP, **instance,
+        "group.id": OPTIONS["group"], "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200,
+        "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "on_commit": committed,
+    })
+    consumer.subscribe(
+        [OPTIONS["topic"]],
+        on_assign=lambda _consumer, partitions: tell("assigned", partitions=[p.partition for p in partitions]),
+        on_revoke=lambda _consumer, partitions: tell("revoked", partitions=[p.partition for p in partitions]),
+    )
+    while not stopping:
+        message = consumer.poll(0.1)
+        if message is None:
+            continue
+        if message.error():
+            tell("error", message=str(message.error()))
+            continue
+        key = message.key()
+        tell("record", partition=message.partition(), offset=message.offset(), key=key and key.decode(), value=message.value().decode())
+    consumer.close()
+
+
+def committed():
+    consumer = Consumer({**BOOTSTRAP, "group.id": OPTIONS["group"]})
+    partitions = [TopicPartition(OPTIONS["topic"], p) for p in range(OPTIONS["partitions"])]
+    print(json.dumps({p.partition: p.offset for p in consumer.committed(partitions, TIMEOUT_S) if p.offset >= 0}))
+    consumer.close()
+
+
+{"create": create, "produce": produce, "consume": consume, "committed": committed}[COMMAND]()
