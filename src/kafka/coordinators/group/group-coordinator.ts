@@ -118,7 +118,6 @@ export class GroupCoordinator {
     this.#early?.clear();
     this.#countTimer?.cancel();
     this.#expiryTimer?.cancel();
-    this.#alarm.set(undefined);
     for (const partition of this.#stints.keys()) this.#unload(partition);
     await this.#tasks.settled();
     assert(this.#waiting.size === 0, `${this.#waiting.size} requests of groups wait at the end`);
@@ -203,7 +202,7 @@ export class GroupCoordinator {
     effects.length = 0;
     this.#carriesOut = false;
     const deadlineMs = this.#core.nextDeadlineMs;
-    if (deadlineMs === this.#alarmAtMs || this.#closed) return;
+    if (deadlineMs === this.#alarmAtMs) return;
     this.#alarmAtMs = deadlineMs;
     this.#alarm.set(deadlineMs);
   }
@@ -369,7 +368,7 @@ export class GroupCoordinator {
         if (read.kind === "refused") return read.message;
         // Compaction may have left nothing below the end.
         if (read.bytes === 0) break;
-        for (const chunk of read.chunks) await this.#feed(load, chunk, stint);
+        await this.#feed(load, read.chunks, stint);
         offset = read.nextOffset;
       }
       return undefined;
@@ -380,14 +379,17 @@ export class GroupCoordinator {
   }
 
   /** Steps aside in between: other requests come first. */
-  async #feed(load: GroupLoad, chunk: Buffer, stint: Stint): Promise<void> {
-    let stepEnd = LOAD_STEP_BYTES;
-    for (let at = 0, size = wholeBatchSize(chunk, 0, chunk.length); size > 0 && this.#leads(stint); size = wholeBatchSize(chunk, at, chunk.length)) {
-      load.batch(chunk, at, size);
-      at += size;
-      if (at < stepEnd) continue;
-      stepEnd = at + LOAD_STEP_BYTES;
-      await this.#soon();
+  async #feed(load: GroupLoad, chunks: readonly Buffer[], stint: Stint): Promise<void> {
+    let stepBytes = 0;
+    for (const chunk of chunks) {
+      for (let at = 0, size = wholeBatchSize(chunk, 0, chunk.length); size > 0 && this.#leads(stint); size = wholeBatchSize(chunk, at, chunk.length)) {
+        load.batch(chunk, at, size);
+        at += size;
+        stepBytes += size;
+        if (stepBytes < LOAD_STEP_BYTES) continue;
+        stepBytes = 0;
+        await this.#soon();
+      }
     }
     await this.#soon();
   }
