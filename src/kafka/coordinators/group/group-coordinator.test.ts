@@ -405,22 +405,24 @@ describe("loading", () => {
     expect(bench.offsets("g")).toMatchObject({ "t-0": 20, "t-9": 29 });
   });
 
-  test("ends where nothing can be read below the log's end, as compaction may leave it, and where a read fails: what there is, is served", async () => {
-    for (const read of [
-      () => Promise.resolve({ kind: "read" as const, chunks: [], bytes: 0, nextOffset: 5 }),
-      () => Promise.resolve({ kind: "refused" as const, error: ErrorCode.KAFKA_STORAGE_ERROR, message: "failed" }),
-      () => Promise.reject(new OperationalError("EIO", "failed")),
-    ]) {
-      const bench = new Bench();
-      bench.lead();
-      fill(bench.partition(), 5);
-      const { log } = bench.partition();
-      const whole = log.read.bind(log);
-      log.read = (limits) => (limits.offset === 0 ? whole({ ...limits, maxOffset: 3 }) : read());
-      await bench.run(1000);
-      expect(bench.offsets("g")).toEqual({ "t-0": 0, "t-1": 1, "t-2": 2 });
-      expect(bench.logged.includes("groups could not be loaded to the end")).toBe(bench.logged.length === 2);
-    }
+  const nothing = { kind: "read", chunks: [], bytes: 0, nextOffset: 3 } as const;
+  const refused = { kind: "refused", error: ErrorCode.KAFKA_STORAGE_ERROR, message: "failed" } as const;
+  const failed = "groups could not be loaded to the end";
+
+  test.each([
+    ["nothing can be read below the log's end, as compaction may leave it", () => Promise.resolve(nothing), []],
+    ["a read is refused", () => Promise.resolve(refused), [failed]],
+    ["a read fails", () => Promise.reject(new OperationalError("EIO", "failed")), [failed]],
+  ])("ends where %s: what there is, is served", async (_where, read, logged) => {
+    const bench = new Bench();
+    bench.lead();
+    fill(bench.partition(), 5);
+    const { log } = bench.partition();
+    const whole = log.read.bind(log);
+    log.read = (limits) => (limits.offset === 0 ? whole({ ...limits, maxOffset: 3 }) : read());
+    await bench.run(1000);
+    expect(bench.offsets("g")).toEqual({ "t-0": 0, "t-1": 1, "t-2": 2 });
+    expect(bench.logged).toEqual([...logged, "groups loaded"]);
   });
 
   test("tells of records that it skips", async () => {
