@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { apacheKafkaClassPath } from "../support/apache-kafka.ts";
+import type { ClientUnderTest } from "../support/client-matrix/client.ts";
+import { JavaTools, javaClient } from "../support/client-matrix/drivers/java.ts";
+import { hasKcat, kcat } from "../support/client-matrix/drivers/kcat.ts";
+import { confluentKafka, hasConfluentKafka, hasKafkaPython, kafkaPython } from "../support/client-matrix/drivers/python.ts";
+import { GroupUnderTest } from "../support/client-matrix/group.ts";
+import { createTopic, judgeClient, judgeFailover } from "../support/client-matrix/judge.ts";
+import type { BrokerKind, KafkaCluster } from "../support/kafka-cluster.ts";
+import { startCluster } from "../support/odradek-cluster.ts";
+
+/**
+ * Groups of the world's clients on three brokers of ours on three members of ours. With MATRIX_CLUSTER=apache the same
+ * is told of Apache Kafka 2.7.1, which is how the story itself is tested.
+ */
+
+const KIND = (process.env["MATRIX_CLUSTER"] ?? "odradek") as BrokerKind;
+const reference = await JavaTools.of("reference");
+const newest = await JavaTools.of("newest");
+
+interface Candidate {
+  readonly name: string;
+  readonly staticMembers: boolean;
+  readonly of: (bootstrap: string) => ClientUnderTest;
+}
+
+const java = (tools: JavaTools | undefined): Candidate[] => (tools === undefined ? [] : [{ name: `Java ${tools.release.version}`, staticMembers: true, of: (bootstrap) => javaClient(tools, bootstrap) }]);
+const candidates: readonly Candidate[] = [
+  ...(hasKcat ? [{ name: "kcat", staticMembers: false, of: kcat }] : []),
+  ...(hasConfluentKafka ? [{ name: "confluent-kafka", staticMembers: true, of: confluentKafka }] : []),
+  ...(hasKafkaPython ? [{ name: "kafka-python", staticMembers: false, of: kafkaPython }] : []),
+  ...java(reference),
+  ...java(newest),
+];
+
+describe.runIf(candidates.length > 0)("groups on a cluster", () => {
+  let cluster: KafkaCluster;
+
+  beforeAll(async () => {
+    cluster = await startCluster({ kind: KIND, classPath: KIND === "apache" ? ((await apacheKafkaClassPath("2.7.1")) ?? "") : "" });
+  }, 120_000);
+
+  afterAll(() => cluster?.close());
+
+  for (const { name, staticMembers, of } of candidates) judgeClient(name, () => ({ cluster, client: of(cluster.bootstrap) }), { staticMembers });
+
+  test.runIf(candidates.length > 1)("one group of them all has one owner for each partition", async () => {
+    const clients = candidates.map(({ of }) => of(cluster.bootstrap));
+    const story = new GroupUnderTest(cluster, { name: "mixed", partitions: clients.length });
+    try {
+      await createTopic({ cluster, client: clients[0] as ClientUnderTest }, story.topic, story.partitions);
+      for (const client of clients) story.join(client);
+      await story.shared();
+      for (const client of clients) await story.produce(client, 30);
+      await story.seenOnce();
+      await story.committed();
+    } finally {
+      await story.close();
+    }
+  });
+
+  test.runIf(reference !== undefined && newest !== undefined)("kafka-consumer-groups.sh of both Javas sees the same of all groups", async () => {
+    const described = async (tools: JavaTools | undefined): Promise<string[]> => ((await tools?.describeGroups(cluster.bootstrap)) ?? []).map((line) => JSON.stringify(line)).toSorted();
+    const byReference = await described(reference);
+    expect(byReference).toHaveLength(candidates.length * 4);
+    expect(await described(newest)).toEqual(byReference);
+  });
+
+  test("groups outlive the broker that coordinates them", { timeout: 180_000 }, () =>
+    judgeFailover(cluster, candidates.filter(({ name }) => ["confluent-kafka", "kafka-python", "Java 2.7.1"].includes(name)).map(({ of }) => of(cluster.bootstrap))));
+});
