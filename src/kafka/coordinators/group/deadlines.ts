@@ -33,8 +33,9 @@ export class Deadlines<T> {
     return this.#first()?.atMs;
   }
 
-  get size(): number {
-    return this.#heap.size - this.#cancelled;
+  /** With those that are cancelled. */
+  get held(): number {
+    return this.#heap.size;
   }
 
   /** The first that is due, taken out: it counts as cancelled from now on. */
