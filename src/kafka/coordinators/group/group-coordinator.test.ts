@@ -1,184 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { assert, must } from "../../../lib/assert.ts";
 import { OperationalError } from "../../../lib/error.ts";
-import type { Timers } from "../../../host/clock.ts";
-import type { Logger } from "../../../host/log.ts";
-import type { LogConfig } from "../../log/log-config.ts";
 import type { PartitionLog } from "../../log/log.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
-import { GROUP_METADATA_TOPIC } from "../../protocol/internal-topics.ts";
-import { Codec, batchCodec, wholeBatchSize } from "../../records/batch.ts";
+import { Codec, batchCodec } from "../../records/batch.ts";
 import { buildBatch } from "../../records/build.ts";
-import { RecordReader } from "../../records/record-reader.ts";
-import type { Leadership, Partition } from "../../replication/partition.ts";
-import { FollowerClock, Outcome, PartitionBench } from "../../replication/testing/partition-bench.ts";
-import { GroupCoordinator, type GroupConfig, type GroupCoordinatorOptions } from "./group-coordinator.ts";
-import { decodeRecord, encodeRecord } from "./group-records.ts";
-import type { CommitPartition, JoinRequest, JoinResult } from "./types.ts";
-
-const CONFIG: GroupConfig = {
-  rules: { minSessionTimeoutMs: 1, maxSessionTimeoutMs: 1e6, initialRebalanceDelayMs: 0, maxSize: 100, offsetMetadataCharsMax: 100_000, offsetsRetentionMs: 1e9 },
-  commitTimeoutMs: 5000,
-  requiredAcks: -1,
-  codec: Codec.none,
-  loadBytes: 64 * 1024,
-  retentionCheckMs: 600_000,
-};
-
-const LOG: Partial<LogConfig> = { cleanupPolicy: ["compact"] };
-
-interface BenchOptions {
-  /** Timers ring so much too early, as a machine's may. */
-  readonly earlyMs?: number;
-  readonly config?: Partial<GroupConfig>;
-  readonly tailBytesMax?: number;
-  readonly partitionCount?: GroupCoordinatorOptions["partitionCount"];
-}
-
-/** A coordinator over real partitions of broker 1, which it is told of as `ReplicaManager` does. */
-class Bench {
-  readonly partitions: PartitionBench;
-  readonly coordinator: GroupCoordinator;
-  /** What min.insync.replicas says. */
-  inSyncMin = 1;
-  /** Of every line that was logged. */
-  readonly logged: string[] = [];
-  readonly #epochs = new Map<number, number>();
-
-  constructor({ config = {}, tailBytesMax, earlyMs = 0, partitionCount = () => Promise.resolve(1) }: BenchOptions = {}) {
-    this.partitions = new PartitionBench(tailBytesMax === undefined ? {} : { tailBytesMax });
-    const { host } = this.partitions.node;
-    const timers: Timers = { after: (delayMs, callback) => host.timers.after(Math.max(0, delayMs - earlyMs), callback), soon: (callback) => host.timers.soon(callback) };
-    this.coordinator = new GroupCoordinator({
-      host: { ...host, timers, log: this.#logger() },
-      config: { ...CONFIG, ...config },
-      inSyncMin: () => this.inSyncMin,
-      replicas: () => ({ find: (topic, partition) => this.#find(topic, partition) }),
-      partitionCount,
-    });
-  }
-
-  #find(topic: string, partition: number): Partition | ErrorCode {
-    assert(topic === GROUP_METADATA_TOPIC, "the coordinator looks for its own topic");
-    return this.partitions.partitions.get(`${topic}-${partition}`) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
-  }
-
-  #logger(): Logger {
-    const add = (message: string): void => void this.logged.push(message);
-    const logger: Logger = { debug: add, info: add, warn: add, error: add, child: () => logger };
-    return logger;
-  }
-
-  partition(index = 0): Partition {
-    return this.partitions.partitions.get(`${GROUP_METADATA_TOPIC}-${index}`) ?? this.partitions.create(GROUP_METADATA_TOPIC, index, LOG);
-  }
-
-  #become(index: number, leadership: Partial<Leadership>): number | undefined {
-    const partition = this.partition(index);
-    const leaderEpoch = (this.#epochs.get(index) ?? -1) + 1;
-    this.#epochs.set(index, leaderEpoch);
-    partition.become({ leader: 1, leaderEpoch, isr: [1], replicas: [1, 2, 3], zkVersion: 0, ...leadership });
-    return partition.isLeader ? leaderEpoch : undefined;
-  }
-
-  /** Broker 1 leads, newly or on. */
-  lead(index = 0, leadership: Partial<Leadership> = {}): void {
-    this.coordinator.onRole(index, this.#become(index, leadership));
-  }
-
-  follow(index = 0): void {
-    this.coordinator.onRole(index, this.#become(index, { leader: 2 }));
-  }
-
-  /** Leads, and has loaded. */
-  async own(index = 0, leadership: Partial<Leadership> = {}): Promise<void> {
-    this.lead(index, leadership);
-    await this.run(100);
-  }
-
-  commit(groupId: string, ...partitions: readonly Partial<CommitPartition>[]): Promise<readonly ErrorCode[]> {
-    const all = partitions.map((partition, index) => ({ topic: "t", partition: index, offset: 1, leaderEpoch: -1, metadata: "", commitWallMs: undefined, ...partition }));
-    return this.coordinator.commit({ groupId, memberId: "", instanceId: null, generation: -1, retentionMs: undefined, partitions: all });
-  }
-
-  /** Committed offsets by partition of topic t; or the error. */
-  offsets(groupId: string): Record<string, number> | ErrorCode {
-    const { error, offsets } = this.coordinator.fetchOffsets(groupId, null, false);
-    return error === ErrorCode.NONE ? Object.fromEntries(offsets.map(({ topic, partition, offset }) => [`${topic}-${partition}`, offset])) : error;
-  }
-
-  join(groupId: string, member: Partial<JoinRequest> = {}): Promise<JoinResult | "superseded"> {
-    return this.coordinator.join({
-      groupId,
-      memberId: "",
-      instanceId: null,
-      clientId: "c",
-      clientHost: "/10.0.0.1",
-      rebalanceTimeoutMs: 5000,
-      sessionTimeoutMs: 1000,
-      protocolType: "consumer",
-      protocols: [{ name: "range", metadata: Buffer.alloc(2) }],
-      requireKnownMemberId: false,
-      supportsSkipping: false,
-      reason: null,
-      ...member,
-    });
-  }
-
-  /** A member that joins alone and leads, before its assignment. */
-  async joined(groupId: string): Promise<JoinResult> {
-    const result = await this.settle(this.join(groupId));
-    assert(result !== "superseded" && result.error === ErrorCode.NONE, "joined");
-    return result;
-  }
-
-  sync(groupId: string, { memberId, generation }: JoinResult, assignment = Buffer.from("all")): ReturnType<GroupCoordinator["sync"]> {
-    return this.coordinator.sync({ groupId, memberId, generation, instanceId: null, protocolType: null, protocolName: null, assignments: [{ memberId, assignment }] });
-  }
-
-  /** What a request of the group meets: its member is unknown where it is served. */
-  status(groupId = "g"): ErrorCode {
-    return this.coordinator.heartbeat({ groupId, memberId: "nobody", instanceId: null, generation: 0 });
-  }
-
-  settle<T>(promise: Promise<T>): Promise<T> {
-    return this.partitions.settle(promise);
-  }
-
-  run(ms: number): Promise<void> {
-    return this.partitions.run(ms);
-  }
-
-  /** Nothing happens by itself after what the disk still had to do. */
-  async idles(): Promise<void> {
-    const { world } = this.partitions;
-    await this.run(500);
-    const { events } = world;
-    await expect(world.run({ until: () => false, withinMs: 1e9 })).rejects.toMatchObject({ code: "EDEADLK" });
-    expect(world.events - events).toBe(0);
-  }
-
-  /** Groups that the log's records name, in their order. */
-  async stored(): Promise<string[]> {
-    const { log } = this.partition();
-    const read = await this.settle(log.read({ offset: 0, maxBytes: 1e6, maxOffset: log.endOffset, minOneMessage: true }));
-    assert(read.kind === "read", "read");
-    const names: string[] = [];
-    const reader = new RecordReader();
-    for (const chunk of read.chunks) {
-      for (let at = 0, size = wholeBatchSize(chunk, 0, chunk.length); size > 0; size = wholeBatchSize(chunk, at, chunk.length)) {
-        reader.open(chunk, at, size, 1e6);
-        while (reader.next()) {
-          const record = decodeRecord(must(reader.key(), "a key"), reader.value());
-          assert(record.kind !== "unknown", "a record that is known");
-          names.push(`${record.value === null ? "-" : ""}${record.groupId}`);
-        }
-        at += size;
-      }
-    }
-    return names;
-  }
-}
+import type { Partition } from "../../replication/partition.ts";
+import { FollowerClock, Outcome } from "../../replication/testing/partition-bench.ts";
+import { encodeRecord } from "./group-records.ts";
+import { CoordinatorBench as Bench, RULES } from "./testing/coordinator-bench.ts";
+import type { JoinResult } from "./types.ts";
 
 const { NONE, NOT_COORDINATOR, UNKNOWN_MEMBER_ID } = ErrorCode;
 /** What a heartbeat is told while its group is loaded. */
@@ -311,6 +142,15 @@ describe("before the number of partitions is known", () => {
     expect([asked, bench.status()]).toEqual([3, UNKNOWN_MEMBER_ID]);
   });
 
+  test("the end asks no more where it was to be asked again", async () => {
+    let asked = 0;
+    const bench = new Bench({ partitionCount: () => (asked++, Promise.reject(new OperationalError("ERR_ZOOKEEPER", "no session"))) });
+    bench.lead();
+    await bench.run(100);
+    await bench.settle(bench.coordinator.close());
+    expect([await bench.eventsLeft(), asked]).toEqual([0, 1]);
+  });
+
   test("the end asks no more, and nothing begins behind it", async () => {
     let fail: (error: Error) => void = () => undefined;
     const bench = new Bench({ partitionCount: () => new Promise((_, reject) => (fail = reject)) });
@@ -318,7 +158,7 @@ describe("before the number of partitions is known", () => {
     await bench.run(1);
     await bench.settle(bench.coordinator.close());
     fail(new OperationalError("ERR_ZOOKEEPER", "closed"));
-    await bench.idles();
+    expect(await bench.eventsLeft()).toBe(0);
     expect([bench.status(), bench.logged]).toEqual([NOT_COORDINATOR, []]);
   });
 });
@@ -341,28 +181,37 @@ describe("loading", () => {
     expect(bench.logged).toContain("groups loaded");
   });
 
-  test("steps aside before it has gone through a large buffer", async () => {
+  test.each([
+    ["steps aside before it has gone through a large buffer", 60, 20_000, 5, 20],
+    ["does not step aside for each small batch", 500, 0, 1, 10],
+  ])("%s", async (_title, batches, metadataChars, eventsMin, eventsMax) => {
     const bench = new Bench({ config: { loadBytes: 10e6 }, tailBytesMax: 10e6 });
     bench.partition().become({ leader: 1, leaderEpoch: 0, isr: [1], replicas: [1], zkVersion: 0 });
-    fill(bench.partition(), 60, "x".repeat(20_000));
+    fill(bench.partition(), batches, "x".repeat(metadataChars));
     await bench.run(1000);
     bench.coordinator.onRole(0, 0);
     const { world } = bench.partitions;
     const from = world.events;
     await world.run({ until: () => bench.status() === UNKNOWN_MEMBER_ID, withinMs: 1000 });
-    expect(world.events - from).toBeGreaterThan(4);
+    expect(world.events - from).toBeGreaterThanOrEqual(eventsMin);
+    expect(world.events - from).toBeLessThanOrEqual(eventsMax);
   });
 
   test("takes one partition after the other", async () => {
     const bench = new Bench({ partitionCount: () => Promise.resolve(3), tailBytesMax: 0 });
-    const reads: number[] = [];
+    const reads: string[] = [];
     for (const index of [0, 1, 2]) {
       bench.lead(index);
       fill(bench.partition(index), 5);
-      spyRead(bench.partition(index), () => reads.push(index));
+      const { log } = bench.partition(index);
+      const read: PartitionLog["read"] = log.read.bind(log);
+      log.read = (limits) => {
+        reads.push(`${index} begins`);
+        return read(limits).finally(() => reads.push(`${index} ends`));
+      };
     }
     await bench.run(1000);
-    expect([reads, bench.coordinator.core.ownedPartitions]).toEqual([[0, 1, 2], [0, 1, 2]]);
+    expect([reads, bench.coordinator.core.ownedPartitions]).toEqual([["0 begins", "0 ends", "1 begins", "1 ends", "2 begins", "2 ends"], [0, 1, 2]]);
   });
 
   test("that is overtaken by a loss of the partition changes nothing; the next begins anew", async () => {
@@ -434,16 +283,6 @@ describe("loading", () => {
   });
 });
 
-/** Calls `seen` before each read. */
-function spyRead(partition: Partition, seen: () => void): void {
-  const { log } = partition;
-  const read: PartitionLog["read"] = log.read.bind(log);
-  log.read = (limits) => {
-    seen();
-    return read(limits);
-  };
-}
-
 describe("members", () => {
   test("join, get their assignment when it is stored, and are there after another broker led meanwhile", async () => {
     const bench = new Bench();
@@ -468,7 +307,7 @@ describe("members", () => {
   });
 
   test("that wait when the partition goes elsewhere are told in that turn", async () => {
-    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } } });
+    const bench = new Bench({ config: { rules: { ...RULES, initialRebalanceDelayMs: 3000 } } });
     await bench.own();
     const waiting = Outcome.of(bench.join("g"));
     await bench.run(100);
@@ -478,7 +317,7 @@ describe("members", () => {
   });
 
   test("that ask again over another connection leave the first without an answer", async () => {
-    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } } });
+    const bench = new Bench({ config: { rules: { ...RULES, initialRebalanceDelayMs: 3000 } } });
     await bench.own();
     const { memberId } = (await bench.settle(bench.join("g", { requireKnownMemberId: true }))) as JoinResult;
     const first = Outcome.of(bench.join("g", { memberId }));
@@ -588,7 +427,7 @@ describe("offsets that have expired", () => {
   });
 
   test("go, with tombstones: they are not there after a load", async () => {
-    const bench = new Bench({ config: { retentionCheckMs: 10_000, rules: { ...CONFIG.rules, offsetsRetentionMs: 5000 } } });
+    const bench = new Bench({ config: { retentionCheckMs: 10_000, rules: { ...RULES, offsetsRetentionMs: 5000 } } });
     await bench.own();
     bench.coordinator.start();
     await bench.settle(bench.commit("g", { offset: 7 }));
@@ -604,7 +443,7 @@ describe("offsets that have expired", () => {
 
 describe("the end", () => {
   test("answers all that wait, tells the rest that they are elsewhere and leaves nothing behind", async () => {
-    const bench = new Bench({ config: { rules: { ...CONFIG.rules, initialRebalanceDelayMs: 3000 } }, partitionCount: () => Promise.resolve(1) });
+    const bench = new Bench({ config: { rules: { ...RULES, initialRebalanceDelayMs: 3000 } }, partitionCount: () => Promise.resolve(1) });
     await bench.own(0, { isr: [1, 2] });
     bench.coordinator.start();
     const join = Outcome.of(bench.join("g"));
@@ -619,7 +458,7 @@ describe("the end", () => {
     expect([await bench.settle(bench.commit("h", {})), await bench.settle(bench.join("g")), bench.status()]).toMatchObject([[NOT_COORDINATOR], { error: NOT_COORDINATOR }, NOT_COORDINATOR]);
     bench.coordinator.onRole(0, 9);
     expect(bench.status()).toBe(NOT_COORDINATOR);
-    await bench.idles();
+    expect(await bench.eventsLeft()).toBe(0);
   });
 
   test("in the midst of a load and of a look for expired offsets stops both", async () => {
@@ -629,7 +468,7 @@ describe("the end", () => {
     bench.coordinator.start();
     await bench.run(1);
     await bench.settle(bench.coordinator.close());
-    await bench.idles();
+    expect(await bench.eventsLeft()).toBe(0);
     expect([bench.status(), bench.logged]).toEqual([NOT_COORDINATOR, ["groups unloaded", "load given up"]]);
   });
 });

@@ -300,7 +300,6 @@ export class GroupCoordinator {
 
   #countIs(partitionCount: number): void {
     const early = must(this.#early, "roles that wait for the number of partitions");
-    if (this.#closed) return;
     this.#early = undefined;
     this.#core = new GroupCore({ rules: this.#options.config.rules, partitionCount });
     for (const [partition, leaderEpoch] of early) this.#takeRole(partition, leaderEpoch);
@@ -368,7 +367,7 @@ export class GroupCoordinator {
         if (read.kind === "refused") return read.message;
         // Compaction may have left nothing below the end.
         if (read.bytes === 0) break;
-        await this.#feed(load, read.chunks, stint);
+        await this.#feed(load, read.chunks);
         offset = read.nextOffset;
       }
       return undefined;
@@ -379,10 +378,10 @@ export class GroupCoordinator {
   }
 
   /** Steps aside in between: other requests come first. */
-  async #feed(load: GroupLoad, chunks: readonly Buffer[], stint: Stint): Promise<void> {
+  async #feed(load: GroupLoad, chunks: readonly Buffer[]): Promise<void> {
     let stepBytes = 0;
     for (const chunk of chunks) {
-      for (let at = 0, size = wholeBatchSize(chunk, 0, chunk.length); size > 0 && this.#leads(stint); size = wholeBatchSize(chunk, at, chunk.length)) {
+      for (let at = 0, size = wholeBatchSize(chunk, 0, chunk.length); size > 0; size = wholeBatchSize(chunk, at, chunk.length)) {
         load.batch(chunk, at, size);
         at += size;
         stepBytes += size;
