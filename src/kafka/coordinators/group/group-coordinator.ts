@@ -352,7 +352,7 @@ export class GroupCoordinator {
       this.#log.info("load given up", { partition });
       return;
     }
-    // What is known is served all the same, as by Apache's: whoever finds nothing begins anew, which the log allows.
+    // What was read is served all the same, as by Apache's broker: the rest counts as never committed.
     if (failure !== undefined) this.#log.error("groups could not be loaded to the end", { partition, failure });
     if (load.problems > 0) this.#log.warn("records of groups can't be read and are skipped", { partition, records: load.problems, first: load.firstProblem });
     this.#core.loaded(partition, stint.epoch, load.finish(), this.#now());
