@@ -20,7 +20,10 @@ export interface LogConfig {
   /** -1: no limit. */
   readonly retentionBytes: number;
   readonly fileDeleteDelayMs: number;
+  readonly minCompactionLagMs: number;
   readonly maxCompactionLagMs: number;
+  readonly minCleanableDirtyRatio: number;
+  readonly deleteRetentionMs: number;
 }
 
 /** The defaults of Kafka 2.7.1 (kafka.server.Defaults). */
@@ -40,5 +43,8 @@ export const defaultLogConfig: LogConfig = {
   retentionMs: 7 * 24 * 3600_000,
   retentionBytes: -1,
   fileDeleteDelayMs: 60_000,
+  minCompactionLagMs: 0,
   maxCompactionLagMs: longMax,
+  minCleanableDirtyRatio: 0.5,
+  deleteRetentionMs: 24 * 3600_000,
 };

@@ -5,7 +5,7 @@ import type { Logger } from "../../host/log.ts";
 import { formatMetaProperties, parseMetaProperties, type DirectoryOwner } from "../config/meta-properties.ts";
 import { formatOffsets, parseOffsets, readTextFile, replaceTextFile, type PartitionOffsets } from "./checkpoint.ts";
 import type { PartitionLog } from "./log.ts";
-import { CLEAN_SHUTDOWN_FILE, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE, META_PROPERTIES_FILE, RECOVERY_POINT_FILE } from "./names.ts";
+import { CLEANER_FILE, CLEAN_SHUTDOWN_FILE, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE, META_PROPERTIES_FILE, RECOVERY_POINT_FILE } from "./names.ts";
 import { Saver } from "./saver.ts";
 
 export interface Checkpoints {
@@ -22,6 +22,9 @@ export class LogDirectory {
   readonly recoveryPoints: Saver;
   readonly startOffsets: Saver;
   readonly highWatermarks: Saver;
+  readonly cleanerPoints: Saver;
+  /** By partition name: below, compaction has made keys unique. Also of logs that this broker does not compact, for one that does. */
+  readonly cleanedTo = new Map<string, number>();
   readonly #disk: Disk;
   #lock: FileLock | undefined;
 
@@ -46,6 +49,7 @@ export class LogDirectory {
     this.recoveryPoints = saver(RECOVERY_POINT_FILE, (log) => log.recoveryPoint);
     this.startOffsets = saver(LOG_START_FILE, (log) => (log.startOffset > (log.segments[0]?.baseOffset ?? 0) ? log.startOffset : undefined));
     this.highWatermarks = saver(HIGH_WATERMARK_FILE, (log) => log.highWatermark);
+    this.cleanerPoints = saver(CLEANER_FILE, (log) => this.cleanedTo.get(log.name));
   }
 
   /** Throws ERR_LOG_DIRECTORY_LOCKED where another broker, of whatever make, uses the directory. */
@@ -62,7 +66,7 @@ export class LogDirectory {
     this.#lock = undefined;
   }
 
-  /** What recovery and the log's start rest on may be missing or damaged, at the price of reading more. */
+  /** What recovery, the log's start and compaction rest on may be missing or damaged, at the price of reading more. */
   async readCheckpoints(logger: Logger): Promise<Checkpoints> {
     const read = async (name: string): Promise<Map<string, number>> => {
       const path = `${this.path}/${name}`;
@@ -77,7 +81,21 @@ export class LogDirectory {
         return new Map();
       }
     };
+    for (const [name, offset] of await lenient(CLEANER_FILE)) this.cleanedTo.set(name, offset);
     return { recoveryPoints: await lenient(RECOVERY_POINT_FILE), startOffsets: await lenient(LOG_START_FILE), highWatermarks: await read(HIGH_WATERMARK_FILE) };
+  }
+
+  /** The logs are loaded: forgets what is noted of those that are gone, or that end below it. A log must not grow into such a note. */
+  async checkCleanerPoints(logs: ReadonlyMap<string, PartitionLog>): Promise<void> {
+    let wrong = false;
+    for (const [name, offset] of this.cleanedTo) {
+      const log = logs.get(name);
+      if (log !== undefined && offset <= log.endOffset) continue;
+      this.cleanedTo.delete(name);
+      wrong = true;
+    }
+    if (wrong) this.cleanerPoints.request();
+    await this.cleanerPoints.settled();
   }
 
   async wasStoppedCleanly(): Promise<boolean> {

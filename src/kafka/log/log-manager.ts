@@ -4,6 +4,7 @@ import { TaskGroup } from "../../lib/task-group.ts";
 import type { Timer } from "../../host/clock.ts";
 import type { Host } from "../../host/host.ts";
 import { RecordsValidator } from "../records/validate.ts";
+import { LogCleaner, type CleanerSettings } from "./cleaner/cleaner.ts";
 import type { LogConfig } from "./log-config.ts";
 import type { LogContext } from "./log-context.ts";
 import { LogDirectory } from "./log-directory.ts";
@@ -44,6 +45,10 @@ export interface LogManagerOptions {
   /** Memory for what was appended last, and for the indexes of open segments that are not appended to; of all logs together. */
   readonly tailBytesMax: number;
   readonly openSegmentBytesMax: number;
+  /** Undefined: nothing is compacted. */
+  readonly cleaner: CleanerSettings | undefined;
+  /** Whether the topic's log is compacted where its policy asks for it. */
+  readonly isCompacted: (topic: string) => boolean;
   /** A log directory failed while in use; its logs, by name, are gone. */
   onDirectoryFailed(directory: string, error: Error, partitions: readonly string[]): void;
 }
@@ -61,6 +66,8 @@ export const logManagerDefaults = {
   producerExpirationCheckMs: 600_000,
   tailBytesMax: 64 * 1024 * 1024,
   openSegmentBytesMax: 64 * 1024 * 1024,
+  cleaner: undefined,
+  isCompacted: () => false,
 } as const;
 
 /** All logs of a broker: loads, creates and deletes them, and keeps house. Source: kafka.log.LogManager. */
@@ -73,6 +80,8 @@ export class LogManager {
   /** Copies that are to replace a log in another directory. */
   readonly #futureLogs = new Map<string, PartitionLog>();
   readonly #timers = new Set<Timer>();
+  /** Undefined: nothing is compacted. */
+  readonly cleaner: LogCleaner | undefined;
   /** `loading`: a directory that fails is told by the end of `open`. */
   #state: "loading" | "open" | "closed" = "loading";
 
@@ -96,9 +105,20 @@ export class LogManager {
         const directory = this.#directories.find((one) => one.path === path);
         directory?.recoveryPoints.request();
         await directory?.recoveryPoints.settled();
+        await directory?.cleanerPoints.settled();
       },
       onIoError: (path, error) => this.#fail(path, error),
     };
+    this.cleaner =
+      options.cleaner === undefined
+        ? undefined
+        : new LogCleaner({
+            host,
+            logs: () => this.#compactedLogs(),
+            firstDirty: (log) => this.#directoryOf(log)?.cleanedTo.get(log.name),
+            setFirstDirty: (log, offset) => this.#setCleanedTo(log, offset),
+            settings: options.cleaner,
+          });
   }
 
   /**
@@ -164,7 +184,7 @@ export class LogManager {
     const name = partitionName(topic, partition);
     try {
       const log = createLog(this.#context, { topic, partition, logDirectory: directory.path, name, config: this.#options.configOf(topic) });
-      this.#logs.set(name, log);
+      this.#logs.set(name, this.#watched(log));
       await disk.syncDirectory(log.directory);
       await disk.syncDirectory(directory.path);
       return log;
@@ -182,12 +202,39 @@ export class LogManager {
       const log = logs.get(name);
       if (log === undefined) continue;
       logs.delete(name);
+      if (logs === this.#logs) this.cleaner?.abort(name);
       this.#retire(log);
-      const directory = this.#directories.find((one) => one.path === log.logDirectory);
+      const directory = this.#directoryOf(log);
       const savers = directory === undefined ? [] : [directory.recoveryPoints, directory.startOffsets, directory.highWatermarks];
+      if (directory !== undefined && logs === this.#logs && directory.cleanedTo.delete(name)) savers.push(directory.cleanerPoints);
       for (const saver of savers) saver.request();
       for (const saver of savers) await saver.settled();
     }
+  }
+
+  #directoryOf(log: PartitionLog): LogDirectory | undefined {
+    return this.#directories.find((one) => one.path === log.logDirectory);
+  }
+
+  // ---- compaction
+
+  *#compactedLogs(): Iterable<PartitionLog> {
+    for (const log of this.#logs.values()) if (log.config.cleanupPolicy.includes("compact") && this.#options.isCompacted(log.topic)) yield log;
+  }
+
+  #setCleanedTo(log: PartitionLog, offset: number): void {
+    const directory = this.#directoryOf(log);
+    if (this.#logs.get(log.name) !== log || directory === undefined) return;
+    directory.cleanedTo.set(log.name, offset);
+    directory.cleanerPoints.request();
+  }
+
+  /** What is appended behind a truncation was not cleaned, whatever stood there before. */
+  #watched(log: PartitionLog): PartitionLog {
+    log.onTruncated = (activeBase) => {
+      if ((this.#directoryOf(log)?.cleanedTo.get(log.name) ?? 0) > activeBase) this.#setCleanedTo(log, activeBase);
+    };
+    return log;
   }
 
   #retire(log: PartitionLog): void {
@@ -212,6 +259,7 @@ export class LogManager {
 
   /** Starts the housekeeping. */
   start(): void {
+    this.cleaner?.start();
     const { options, every } = { options: this.#options, every: this.#every.bind(this) };
     every(FIRST_TASK_DELAY_MS, options.retentionCheckMs, () => this.deleteOldSegments());
     every(FIRST_TASK_DELAY_MS, options.flushCheckMs, () => this.#flushOld());
@@ -225,12 +273,10 @@ export class LogManager {
     });
   }
 
-  /** Retention of all logs but those that are only compacted. Returns how many segments went. */
+  /** Retention of all logs; those that are only compacted lose what lies below their start. Returns how many segments went. */
   async deleteOldSegments(): Promise<number> {
     let count = 0;
-    for (const log of this.#allLogs()) {
-      if (!log.config.cleanupPolicy.includes("compact")) count += await log.deleteOldSegments();
-    }
+    for (const log of this.#allLogs()) count += await log.deleteOldSegments();
     return count;
   }
 
@@ -260,6 +306,7 @@ export class LogManager {
   async close(): Promise<void> {
     this.#state = "closed";
     for (const timer of this.#timers) timer.cancel();
+    await this.cleaner?.close();
     await Promise.all(this.#live().map((directory) => this.#onDisk(directory.path, () => this.#closeDirectory(directory))));
     await this.#giveUp();
   }
@@ -270,6 +317,7 @@ export class LogManager {
       saver.request();
       await saver.settled();
     }
+    await directory.cleanerPoints.settled();
     if (directory.failure === undefined) await directory.markCleanStop();
   }
 
@@ -333,6 +381,7 @@ export class LogManager {
     };
     const loads = clean ? Math.max(CLEAN_LOADS_AT_ONCE, this.#options.recoveriesPerDirectory) : this.#options.recoveriesPerDirectory;
     await Promise.all(Array.from({ length: loads }, loadNext));
+    await directory.checkCleanerPoints(new Map([...this.#logsIn(directory.path)].map((log) => [log.name, log])));
     await directory.forgetCleanStop();
   }
 
@@ -344,7 +393,7 @@ export class LogManager {
         `${log.directory} and ${other.directory} hold the same partition, perhaps since a directory failed while the log moved to another. Remove the one that is known to be older`,
       );
     }
-    logs.set(log.name, log);
+    logs.set(log.name, this.#watched(log));
   }
 
   // ---- failures

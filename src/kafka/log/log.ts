@@ -6,7 +6,7 @@ import { NO_PRODUCER_ID, NO_TIMESTAMP, batchBaseOffset, batchProducerId, setBatc
 import { checkReplicated, refused, type Refusal } from "../records/validate.ts";
 import type { EpochEnd } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
-import type { Appended, LeaderAppend, LogContext, LogParts, LogPath, OutOfPlace } from "./log-context.ts";
+import { segmentOptions, type Appended, type LeaderAppend, type LogContext, type LogParts, type LogPath, type OutOfPlace } from "./log-context.ts";
 import { LogEnd } from "./log-end.ts";
 import { LogReader, type LogRead, type TimestampOffset } from "./log-reader.ts";
 import { partitionName } from "./names.ts";
@@ -14,7 +14,8 @@ import { replayProducers } from "./producer-replay.ts";
 import { ProducerState, type ProducerEntry } from "./producer-state.ts";
 import { deletableSegments, oldestSnapshotNeeded, retentionRules, type RetentionRule, type RetentionView } from "./retention.ts";
 import { SegmentBin } from "./segment-bin.ts";
-import { SegmentGone, type Segment } from "./segment.ts";
+import { swapSegments } from "./segment-swap.ts";
+import { Segment, SegmentGone } from "./segment.ts";
 import type { ReadLimits } from "./tail-cache.ts";
 import type { AbortedTxn } from "./txn-index.ts";
 import type { WriteDone } from "./write-queue.ts";
@@ -32,6 +33,8 @@ export class PartitionLog {
   readonly logDirectory: string;
   /** Called after retention, DeleteRecords or the leader has moved the start forwards. */
   onStartMoved: (() => void) | undefined;
+  /** Called after a truncation, before anything is appended, with the base offset of the active segment. */
+  onTruncated: ((activeBase: number) => void) | undefined;
   readonly #context: LogContext;
   readonly #directory: LogPath;
   readonly #end: LogEnd;
@@ -45,6 +48,9 @@ export class PartitionLog {
 
   /** Resolves when the truncation or close that is under way ends. */
   #exclusive: Promise<void> | undefined;
+  /** Resolves when the exchange of segments that is under way ends. */
+  #replacing: Promise<void> | undefined;
+  #truncations = 0;
   #state: "open" | "retired" | "closed" | "failed" = "open";
   #failure: Error | undefined;
 
@@ -124,6 +130,20 @@ export class PartitionLog {
 
   get segments(): readonly Segment[] {
     return this.#end.segments.all;
+  }
+
+  /** Below, records are durable and decided, and none is appended any more: compaction may look at them. */
+  get cleanableOffset(): number {
+    return Math.min(this.recoveryPoint, this.lastStableOffset, this.#end.segments.active.baseOffset);
+  }
+
+  /** How many truncations have begun. */
+  get truncations(): number {
+    return this.#truncations;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Bytes appended that are not in the files yet. */
@@ -304,7 +324,7 @@ export class PartitionLog {
     for (;;) {
       const tail = this.readTail(limits);
       if (tail !== undefined) return tail;
-      const read = await this.#guarded(() => this.#reader.files(limits));
+      const read = await this.guarded(() => this.#reader.files(limits));
       if (read !== undefined) return this.#unreadable(limits.offset) ?? read;
     }
   }
@@ -329,19 +349,19 @@ export class PartitionLog {
   /** The first record, at or above the log's start, whose timestamp is not below `timestamp`. */
   async offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
     await this.#end.queue.settled();
-    return this.#guarded(() => this.#reader.offsetForTimestamp(timestamp, this.#startOffset));
+    return this.guarded(() => this.#reader.offsetForTimestamp(timestamp, this.#startOffset));
   }
 
   /** The first record with the greatest timestamp of all; perhaps one below the log's start that is still stored. */
   async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
     await this.#end.queue.settled();
-    return this.#guarded(() => this.#reader.offsetOfMaxTimestamp());
+    return this.guarded(() => this.#reader.offsetOfMaxTimestamp());
   }
 
   /** ListOffsets 0: where segments begin that were last written at or before `timestamp` (-1 any, -2 the first), newest first. */
   async segmentOffsetsBefore(timestamp: number, countMax: number): Promise<number[]> {
     const log = { start: this.#startOffset, end: this.endOffset };
-    const offsets = await this.#guarded(() => this.#reader.segmentOffsetsBefore(timestamp, log, this.#context.clock.wallMs()));
+    const offsets = await this.guarded(() => this.#reader.segmentOffsetsBefore(timestamp, log, this.#context.clock.wallMs()));
     return (offsets ?? []).slice(0, countMax);
   }
 
@@ -357,6 +377,7 @@ export class PartitionLog {
   truncateTo(offset: number): Promise<boolean> {
     assert(offset >= 0, `${this.name} cannot be truncated to ${offset}`);
     return this.#exclusively(async () => {
+      this.#truncations++;
       if (offset >= this.endOffset) {
         this.#end.epochs.truncateFromEnd(this.endOffset);
         this.#end.saveEpochs();
@@ -373,6 +394,7 @@ export class PartitionLog {
   /** Drops everything; the log is empty and starts at `offset`. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
     return this.#exclusively(async () => {
+      this.#truncations++;
       this.#startOver(offset);
       await this.#settleTruncation();
     });
@@ -382,6 +404,7 @@ export class PartitionLog {
   async #settleTruncation(): Promise<void> {
     await this.#end.segments.active.sync();
     await this.#context.disk.syncDirectory(this.#directory.path);
+    this.onTruncated?.(this.#end.segments.active.baseOffset);
     await this.#context.saveRecoveryPoints(this.logDirectory);
   }
 
@@ -429,7 +452,7 @@ export class PartitionLog {
 
   /** Runs `task` alone: what is queued is written and synced first, appends are refused and flushes wait. */
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {
-    while (this.#exclusive !== undefined) await this.#exclusive;
+    while (this.#busy !== undefined) await this.#busy;
     if (this.#state !== "open") throw this.#unusableError();
     let end = (): void => undefined;
     this.#exclusive = new Promise((resolve) => (end = resolve));
@@ -446,11 +469,50 @@ export class PartitionLog {
     }
   }
 
+  /** What must end before a truncation, a close or an exchange of segments begins. */
+  get #busy(): Promise<void> | undefined {
+    return this.#exclusive ?? this.#replacing;
+  }
+
+  // ---- compaction
+
+  /** A new segment with files of its own, `.cleaned`, that is to replace the one at `baseOffset` and others behind it. */
+  createCleaned(baseOffset: number): Segment {
+    return Segment.create({ ...segmentOptions(this.#context, this.#directory, this.config), baseOffset, stage: "cleaned" });
+  }
+
+  /**
+   * Puts `cleaned`, complete and durable, in the place of neighbours that it was made from while `truncations` had
+   * begun. False: the log has changed since, or can't be used any more; `cleaned` is not part of it then.
+   */
+  async replaceSegments(sources: readonly Segment[], cleaned: Segment, truncations: number): Promise<boolean> {
+    while (this.#busy !== undefined) await this.#busy;
+    let end = (): void => undefined;
+    this.#replacing = new Promise((resolve) => (end = resolve));
+    const replaced = await this.guarded(() =>
+      cleaned.use(async () => {
+        const { segments } = this.#end;
+        if (!this.isOpen || truncations !== this.#truncations || sources.some((source) => source.active || !segments.all.includes(source))) return false;
+        return swapSegments(this.#context.disk, this.#directory, cleaned, {
+          isOpen: () => this.isOpen,
+          exchange: () => {
+            segments.replace(sources, cleaned);
+            this.#bin.throwAway(sources, this.config.fileDeleteDelayMs);
+          },
+        });
+      }),
+    ).finally(() => {
+      this.#replacing = undefined;
+      end();
+    });
+    return replaced ?? false;
+  }
+
   // ---- retention
 
   /** Deletes old segments as the topic's retention and the log's start ask. Returns how many. */
   async deleteOldSegments(): Promise<number> {
-    const rules = (await this.#guarded(() => retentionRules(this.config, this.#retentionView(), this.#context.clock.wallMs()))) ?? [];
+    const rules = (await this.guarded(() => retentionRules(this.config, this.#retentionView(), this.#context.clock.wallMs()))) ?? [];
     let count = 0;
     for (const rule of rules) count += this.#deleteBy(rule);
     return count;
@@ -461,7 +523,7 @@ export class PartitionLog {
   }
 
   #deleteBy(rule: RetentionRule): number {
-    if (this.#unusable() !== undefined) return 0;
+    if (this.#unusable() !== undefined || this.#replacing !== undefined) return 0;
     const { segments } = this.#end;
     const gone = deletableSegments(this.#retentionView(), rule);
     if (gone.length === 0) return 0;
@@ -486,7 +548,7 @@ export class PartitionLog {
   /** The recovery point is on the disk: snapshots that no recovery or truncation is likely to need are removed. */
   async pruneSnapshots(): Promise<void> {
     const oldest = oldestSnapshotNeeded(this.#end.segments, this.recoveryPoint);
-    await this.#guarded(() => this.#end.snapshots.prune((offset) => offset < oldest));
+    await this.guarded(() => this.#end.snapshots.prune((offset) => offset < oldest));
   }
 
   // ---- flush and end
@@ -495,7 +557,7 @@ export class PartitionLog {
   async flush(upTo = this.endOffset): Promise<void> {
     while (this.#exclusive !== undefined) await this.#exclusive;
     // The log may have been cut meanwhile.
-    if (this.#state === "open") await this.#guarded(() => this.#end.flusher.flush(Math.min(upTo, this.endOffset)));
+    if (this.#state === "open") await this.guarded(() => this.#end.flusher.flush(Math.min(upTo, this.endOffset)));
   }
 
   /** Flushes, completes and closes all files, so that the next start needs no recovery. */
@@ -536,15 +598,15 @@ export class PartitionLog {
   // ---- failures
 
   readonly #background = (task: () => Promise<void>): void => {
-    this.#context.tasks.run(() => this.#guarded(task));
+    this.#context.tasks.run(() => this.guarded(task));
   };
 
   #unusableError(): OperationalError {
     return new OperationalError("ERR_LOG_STORAGE", `The log in ${this.#directory.path} is ${this.#state}`, { cause: this.#failure });
   }
 
-  /** Awaits I/O; an error makes the log fail, and the result undefined. */
-  async #guarded<T>(task: () => Promise<T>): Promise<T | undefined> {
+  /** Awaits I/O on the log's files; an error of the disk makes the log fail, and the result undefined, as a segment that was deleted meanwhile does. */
+  async guarded<T>(task: () => Promise<T>): Promise<T | undefined> {
     if (this.#state !== "open") return undefined;
     try {
       return await task();

@@ -45,11 +45,18 @@ export function segmentFileName(offset: number, kind: SegmentFileKind): string {
   return `${String(offset).padStart(20, "0")}.${kind}`;
 }
 
+/** `cleaned`, `swap`: stages in which a compacted segment replaces others · `deleted`: to be removed. */
+export type SegmentStage = "live" | "cleaned" | "swap" | "deleted";
+
 export interface SegmentFile {
   readonly offset: number;
   readonly kind: SegmentFileKind;
-  /** `deleted`: to be removed · `cleaned`, `swap`: stages in which compacted segments replace others. */
-  readonly stage: "live" | "deleted" | "cleaned" | "swap";
+  readonly stage: SegmentStage;
+}
+
+/** What the names of a segment's files end with. */
+export function stageSuffix(stage: SegmentStage): string {
+  return stage === "live" ? "" : `.${stage}`;
 }
 
 const SEGMENT_FILE = /^(\d+)\.(log|index|timeindex|txnindex|snapshot)(?:\.(deleted|cleaned|swap))?$/;
@@ -60,7 +67,7 @@ export function parseSegmentFile(name: string): SegmentFile | undefined {
   if (match === null) return undefined;
   const offset = Number(match[1]);
   if (!Number.isSafeInteger(offset)) return undefined;
-  return { offset, kind: match[2] as SegmentFileKind, stage: (match[3] as SegmentFile["stage"] | undefined) ?? "live" };
+  return { offset, kind: match[2] as SegmentFileKind, stage: (match[3] as SegmentStage | undefined) ?? "live" };
 }
 
 export const LEADER_EPOCH_FILE = "leader-epoch-checkpoint";
@@ -70,3 +77,4 @@ export const META_PROPERTIES_FILE = "meta.properties";
 export const RECOVERY_POINT_FILE = "recovery-point-offset-checkpoint";
 export const LOG_START_FILE = "log-start-offset-checkpoint";
 export const HIGH_WATERMARK_FILE = "replication-offset-checkpoint";
+export const CLEANER_FILE = "cleaner-offset-checkpoint";

@@ -153,6 +153,9 @@ class LogOpening {
     if (cleaned.length === 0 && swaps.length === 0) return files.filter((file) => file.stage === "live");
     // A replacement is complete only when all of its files have left the stage `.cleaned`, the first one last.
     for (const swap of swaps) {
+      const isAlive = swap.kind !== "log" && swap.offset < firstCleaned && !swaps.some((one) => one.kind === "log" && one.offset === swap.offset);
+      // Its `.log` is in place already and this index not: all of them are built anew, this one above all.
+      if (isAlive) await this.#forgetIndex(swap.offset);
       if (swap.kind !== "log" || swap.offset >= firstCleaned) await disk.remove(this.#path(swap, ".swap"));
     }
     for (const file of cleaned) await disk.remove(this.#path(file, ".cleaned"));
@@ -160,6 +163,11 @@ class LogOpening {
       if (swap.kind === "log" && swap.offset < firstCleaned) await this.#completeSwap(swap);
     }
     return (await this.#list()).filter((file) => file.stage === "live");
+  }
+
+  async #forgetIndex(offset: number): Promise<void> {
+    await this.#context.disk.remove(this.#path({ offset, kind: "index" }));
+    await this.#context.disk.syncDirectory(this.#directory.path);
   }
 
   async #list(): Promise<SegmentFile[]> {
@@ -177,7 +185,7 @@ class LogOpening {
       endOffset = batchLastOffset(buffer, at) + 1;
     });
     await file.close();
-    this.#context.log.info("an interrupted compaction is completed", { log: this.#directory.path, baseOffset: swap.offset });
+    this.#context.log.info("compaction completed at start", { log: this.#directory.path, baseOffset: swap.offset });
     for (const old of await this.#list()) {
       const replaced = old.offset === swap.offset || (old.offset > swap.offset && old.offset < endOffset);
       if (old.stage === "live" && old.kind !== "snapshot" && replaced) await disk.remove(this.#path(old));

@@ -51,6 +51,12 @@ export class SegmentList {
     this.#segments = this.#segments.filter((segment) => !gone.includes(segment));
   }
 
+  /** `by` stands in the place of neighbours, with the base offset of the first of them. */
+  replace(gone: readonly Segment[], by: Segment): void {
+    assert(gone[0]?.baseOffset === by.baseOffset, `segment ${by.baseOffset} takes the place of one that begins at ${gone[0]?.baseOffset}`);
+    this.#segments = this.#segments.flatMap((segment) => (segment === gone[0] ? by : gone.includes(segment) ? [] : segment));
+  }
+
   #countTo(offset: number): number {
     return countWhere(this.#segments.length, (index) => (this.#segments[index] as Segment).baseOffset <= offset);
   }

@@ -2,13 +2,12 @@ import { assert, AssertionFailure, must } from "../../lib/assert.ts";
 import type { Disk, File } from "../../host/disk.ts";
 import { batchBaseOffset, batchLastOffset, batchMaxTimestamp, NO_TIMESTAMP } from "../records/batch.ts";
 import type { LogConfig } from "./log-config.ts";
-import { segmentFileName, type SegmentFileKind } from "./names.ts";
+import { segmentFileName, stageSuffix, type SegmentFileKind, type SegmentStage } from "./names.ts";
 import { fitsSegment, OffsetIndex } from "./offset-index.ts";
-import type { CompletedTxn } from "./producer-state.ts";
 import { scanBatches } from "./scan.ts";
 import type { Cached, SegmentCache } from "./segment-cache.ts";
 import { TimeIndex } from "./time-index.ts";
-import { TxnIndex } from "./txn-index.ts";
+import { TxnIndex, type AbortedTxn } from "./txn-index.ts";
 
 /** Index entries are written when this many bytes have gathered, a crash rebuilds them anyway; the first one at once, for tools that look at a live index. */
 const INDEX_WRITE_BYTES = 512;
@@ -63,7 +62,8 @@ export class Segment implements Cached {
   #hasTxnFile = false;
   /** Max timestamp of the first batch, by which the segment's age is measured. */
   firstTimestamp = NO_TIMESTAMP;
-  deleted = false;
+  /** As the names of its files tell. */
+  stage: SegmentStage = "live";
 
   readonly #options: SegmentOptions;
   #createdMs: number;
@@ -92,12 +92,13 @@ export class Segment implements Cached {
     this.#createdMs = options.createdMs;
   }
 
-  /** A new, empty, active segment; files that lie in its place are emptied. */
-  static create(options: Omit<SegmentOptions, "sizeBytes">): Segment {
+  /** A new, empty, active segment; files that lie in its place are emptied. `cleaned`: one that is to replace others. */
+  static create({ stage = "live", ...options }: Omit<SegmentOptions, "sizeBytes"> & { readonly stage?: "live" | "cleaned" }): Segment {
     const segment = new Segment({ ...options, sizeBytes: 0 });
     const { disk, config } = options;
+    segment.stage = stage;
     segment.#log = disk.openSync(segment.#path("log"), "truncate");
-    if (config.preallocate) {
+    if (config.preallocate && stage === "live") {
       segment.#log.truncateSync(config.segmentBytes);
       segment.#preallocated = true;
     }
@@ -139,8 +140,8 @@ export class Segment implements Cached {
     return must(this.#maxTimestamp, `the max timestamp of segment ${this.baseOffset}`);
   }
 
-  #path(kind: SegmentFileKind, suffix = this.deleted ? ".deleted" : ""): string {
-    return `${this.#options.directory.path}/${segmentFileName(this.baseOffset, kind)}${suffix}`;
+  #path(kind: SegmentFileKind, stage = this.stage): string {
+    return `${this.#options.directory.path}/${segmentFileName(this.baseOffset, kind)}${stageSuffix(stage)}`;
   }
 
   /** Runs `task` with the file and the indexes open; they stay so until it ends. */
@@ -150,9 +151,9 @@ export class Segment implements Cached {
       await this.#load();
       return await task(this.file);
     } catch (thrown) {
-      throw this.deleted && !(thrown instanceof AssertionFailure) ? new SegmentGone() : thrown;
+      throw this.stage === "deleted" && !(thrown instanceof AssertionFailure) ? new SegmentGone() : thrown;
     } finally {
-      if (!this.#active && !this.deleted) this.#options.cache.touch(this);
+      if (!this.#active && this.stage !== "deleted") this.#options.cache.touch(this);
       this.#endUse();
     }
   }
@@ -214,7 +215,21 @@ export class Segment implements Cached {
   }
 
   async modifiedMs(): Promise<number> {
-    return (await this.#options.disk.stat(this.#path("log")))?.modifiedMs ?? 0;
+    for (;;) {
+      const path = this.#path("log");
+      const stat = await this.#options.disk.stat(path);
+      // The file may have got another name meanwhile.
+      if (stat !== undefined || path === this.#path("log")) return stat?.modifiedMs ?? 0;
+    }
+  }
+
+  /** For a segment that takes the place of others: it is as old as they are. Nothing may be on its way to the file. */
+  setModified(wallMs: number): Promise<void> {
+    return this.#options.disk.setModifiedTime(this.#path("log"), wallMs);
+  }
+
+  indexBytes(): Promise<{ readonly offsets: number; readonly times: number }> {
+    return this.use(() => Promise.resolve({ offsets: this.offsetIndex.table.sizeBytes, times: this.timeIndex.table.sizeBytes }));
   }
 
   /** The transactions of `.txnindex`, for a segment that has such a file. */
@@ -330,7 +345,7 @@ export class Segment implements Cached {
     this.unsynced = true;
   }
 
-  noteAborted(txn: CompletedTxn): void {
+  noteAborted(txn: AbortedTxn): void {
     this.txns.append(txn);
     this.#openTxnFile().writeSync([this.txns.table.unpersisted()], this.txns.table.persistedBytes);
     this.txns.table.markPersisted();
@@ -427,7 +442,7 @@ export class Segment implements Cached {
     } finally {
       this.#endUse();
     }
-    if (!this.#active && !this.deleted) this.#options.cache.touch(this);
+    if (!this.#active && this.stage !== "deleted") this.#options.cache.touch(this);
   }
 
   async #closeIndexFiles(): Promise<void> {
@@ -447,16 +462,24 @@ export class Segment implements Cached {
     await log?.close();
   }
 
-  /** Renames the files, so that they are found as deleted whatever happens next. */
-  markDeleted(): void {
-    const { disk, cache } = this.#options;
-    cache.forget(this);
-    for (const kind of ["log", "index", "timeindex"] as const) disk.renameSync(this.#path(kind, ""), this.#path(kind, ".deleted"));
-    if (this.#hasTxnFile) disk.renameSync(this.#path("txnindex", ""), this.#path("txnindex", ".deleted"));
-    this.deleted = true;
+  /**
+   * Renames the files. A start that finds some of them with the old names takes them for what `.log` is: it goes
+   * first, and last where it comes alive, for live indexes without it are not looked at.
+   */
+  moveTo(stage: SegmentStage): void {
+    const kinds: SegmentFileKind[] = this.#hasTxnFile ? ["log", "index", "timeindex", "txnindex"] : ["log", "index", "timeindex"];
+    if (stage === "live") kinds.reverse();
+    for (const kind of kinds) this.#options.disk.renameSync(this.#path(kind), this.#path(kind, stage));
+    this.stage = stage;
   }
 
-  /** Removes the files of a deleted segment once nobody reads them. */
+  /** So that it is found as deleted whatever happens next. */
+  markDeleted(): void {
+    this.#options.cache.forget(this);
+    this.moveTo("deleted");
+  }
+
+  /** Removes the files, once nobody reads them, of a segment that is out of its log or never came into it. */
   async remove(): Promise<void> {
     await this.close();
     for (const kind of ["log", "index", "timeindex", "txnindex"] as const) await this.#options.disk.remove(this.#path(kind));
