@@ -28,6 +28,7 @@ import { announceLogDirFailure, createOrGetClusterId, createPersistentPaths, gen
 import { paths } from "../znodes/paths.ts";
 import { listChildren } from "../znodes/requests.ts";
 import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import { Conversions } from "./conversions.ts";
 import { handOver } from "./controlled-shutdown.ts";
 import { controllerEndpoint, endpointOf } from "./endpoints.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
@@ -252,6 +253,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   });
   replicas = manager;
 
+  const conversions = new Conversions(host.timers);
   const isController = (): boolean => controller?.active === true;
   const routes: Route[] = [
     apiVersionsRoute(() => routes),
@@ -270,7 +272,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const clientRoutes: Route[] = [
     metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic), offsetsTopic }),
     describeClusterRoute({ clusterId, metadata }),
-    produceRoute({ metadata, replicas: manager, timers: host.timers, inSyncMin }),
+    produceRoute({ metadata, replicas: manager, timers: host.timers, inSyncMin, conversions }),
     fetchRoute({
       metadata,
       replicas: manager,
@@ -278,6 +280,8 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       sessions: new FetchSessions({ slots: config.maxIncrementalFetchSessionCacheSlots, random: host.random }),
       clock: host.clock,
       timers: host.timers,
+      conversions,
+      configOf: (topic) => topicConfigs.of(topic),
       fetchBytesMax: config.fetchMaxBytes,
     }),
     listOffsetsRoute(manager),
@@ -367,6 +371,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   groups.start();
   // While the servers are still there: whoever waits is told to look elsewhere.
   stops.push(() => groups.close());
+  stops.push(() => Promise.resolve(conversions.close()));
   for (const { server } of listeners) server.process();
   // The first of all stops: the broker still serves while the controller gives its partitions to others.
   stops.push(async () => {

@@ -28,12 +28,12 @@ export interface Route {
   readonly api: Api;
   /** Those of the API that are served. */
   readonly versions: VersionRange;
-  /** Requests of such an API on one connection are begun without waiting for the answers of those before them. */
-  readonly pipelined: boolean;
+  /** From this version on, requests on one connection are begun without waiting for the answers of those before them. */
+  readonly pipelinedFrom: number;
   readonly handle: Handler<Api>;
 }
 
-export function route<A extends Api>(api: A, handle: Handler<A>, options: { readonly pipelined?: boolean; readonly firstVersion?: number } = {}): Route {
+export function route<A extends Api>(api: A, handle: Handler<A>, options: { readonly pipelinedFrom?: number; readonly firstVersion?: number } = {}): Route {
   const { first, last } = api.request.versions;
-  return { api, versions: { first: options.firstVersion ?? first, last }, pipelined: options.pipelined ?? false, handle };
+  return { api, versions: { first: options.firstVersion ?? first, last }, pipelinedFrom: options.pipelinedFrom ?? Infinity, handle };
 }

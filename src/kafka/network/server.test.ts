@@ -84,7 +84,7 @@ describe("order", () => {
             releases.push(() => resolve({ responses: [], throttleTimeMs: request.timeoutMs }));
             if (begun.length === 3) for (const release of releases.toReversed()) release();
           }),
-        { pipelined: true },
+        { pipelinedFrom: 3 },
       ),
     ]);
     const connection = await connect(server);
@@ -156,7 +156,7 @@ describe("what can't be served", () => {
             release = () => resolve({ responses: [] });
           });
         },
-        { pipelined: true },
+        { pipelinedFrom: 3 },
       ),
     ]);
     const { connection, received, closed } = await raw(server);

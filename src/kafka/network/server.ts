@@ -136,6 +136,7 @@ interface ConnectionOptions {
 /** A request that has been begun; `chunks` is set once its reply may be sent. */
 interface Slot {
   readonly route: Route;
+  readonly pipelined: boolean;
   chunks: readonly Buffer[] | typeof closeConnection | undefined;
 }
 
@@ -213,8 +214,9 @@ class ServerConnection {
     if (this.#options.connection.bufferedBytes > UNSENT_BYTES_MAX) return false;
     if (this.#slots.length === 0) return true;
     const frame = this.#pending[0];
-    if (frame === undefined || frame.length < 2 || this.#slots.length >= PENDING_FRAMES_MAX) return false;
-    return this.#options.routes.get(frame.readInt16BE(0))?.pipelined === true && this.#slots.every((slot) => slot.route.pipelined);
+    if (frame === undefined || frame.length < 4 || this.#slots.length >= PENDING_FRAMES_MAX) return false;
+    const route = this.#options.routes.get(frame.readInt16BE(0));
+    return route !== undefined && frame.readInt16BE(2) >= route.pipelinedFrom && this.#slots.every((slot) => slot.pipelined);
   }
 
   /** False: the connection is being closed. */
@@ -241,7 +243,7 @@ class ServerConnection {
       connectionId: this.#options.id,
       connectionNumber: this.#options.number,
     };
-    const slot: Slot = { route, chunks: undefined };
+    const slot: Slot = { route, pipelined: version >= route.pipelinedFrom, chunks: undefined };
     this.#slots.push(slot);
     try {
       // ApiVersions in a version of the future is answered, body unread, in version 0 (KIP-511).

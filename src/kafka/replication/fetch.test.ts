@@ -11,7 +11,7 @@ const LONG_MS = 10_000;
 function start(bench: PartitionBench, targets: readonly Partial<FetchTarget>[], options: Partial<FetchOptions> = {}): Promise<readonly Fetched[]> {
   return fetchFrom(
     targets.map((target) => ({ partition: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, fetchOffset: 0, currentLeaderEpoch: -1, lastFetchedEpoch: -1, maxBytes: 1e6, ...target })),
-    { bound: "highWatermark", leaderOnly: true, minBytes: 1, maxBytes: 1e6, maxWaitMs: 0, hardLimit: false, ...options },
+    { bound: "highWatermark", leaderOnly: true, minBytes: 1, maxBytes: 1e6, maxWaitMs: 0, firstBatch: "whole once", ...options },
     bench.node.host.timers,
   );
 }
@@ -107,4 +107,15 @@ test("a response that is full touches no file, and still tells of an offset that
   expect(await read(bench, [{ partition: first }, { partition: second }, { partition: second, fetchOffset: 3 }], { maxBytes: 1 })).toEqual(["0", "", "error 1"]);
   expect(opened.length).toBeGreaterThan(0);
   expect(opened.filter((path) => path.includes("/u-0/"))).toEqual([]);
+});
+
+test("the first batch comes whole: of all partitions, or of each until the response is full", async () => {
+  const bench = new PartitionBench();
+  const partitions = ["t", "u", "v"].map((topic) => bench.led({ replicas: [1] }, topic));
+  for (const partition of partitions) for (let count = 0; count < 3; count++) append(partition);
+  const targets = partitions.map((partition) => ({ partition, maxBytes: 1 }));
+  expect(await read(bench, targets)).toEqual(["0", "", ""]);
+  expect(await read(bench, targets, { firstBatch: "whole each" })).toEqual(["0", "0", "0"]);
+  expect(await read(bench, targets, { firstBatch: "whole each", maxBytes: 2 * BATCH_BYTES })).toEqual(["0", "0", ""]);
+  expect(await read(bench, targets.map((target) => ({ ...target, maxBytes: 2 * BATCH_BYTES })), { firstBatch: "whole each" })).toEqual(["0 1", "0 1", "0 1"]);
 });

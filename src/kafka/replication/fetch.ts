@@ -24,11 +24,14 @@ export interface FetchOptions {
   readonly minBytes: number;
   readonly maxBytes: number;
   readonly maxWaitMs: number;
-  /** Fetch 0 to 2: no byte more than was asked for, a batch cut if need be. */
-  readonly hardLimit: boolean;
+  /**
+   * A batch larger than the limits comes whole all the same: the first of all, or the first of each partition while
+   * `maxBytes` lasts.
+   */
+  readonly firstBatch: "whole once" | "whole each";
 }
 
-export interface ReadOptions extends Pick<FetchOptions, "bound" | "leaderOnly" | "hardLimit"> {
+export interface ReadOptions extends Pick<FetchOptions, "bound" | "leaderOnly"> {
   /** The first batch comes whole, however large it is. */
   readonly minOneMessage: boolean;
 }
@@ -71,12 +74,12 @@ export function isUrgent(fetched: Fetched): boolean {
 
 async function readAll(targets: readonly FetchTarget[], options: FetchOptions): Promise<Fetched[]> {
   let room = options.maxBytes;
-  let minOneMessage = !options.hardLimit;
+  let minOneMessage = true;
   const results: Fetched[] = [];
   for (const target of targets) {
     const fetched = await readPartition(target.partition, { ...target, maxBytes: Math.min(target.maxBytes, room) }, { ...options, minOneMessage });
-    if (fetched.bytes > 0) minOneMessage = false;
     room = Math.max(0, room - fetched.bytes);
+    if (fetched.bytes > 0) minOneMessage = options.firstBatch === "whole each" && room > 0;
     results.push(fetched);
   }
   return results;
@@ -102,7 +105,7 @@ export async function readPartition(partition: Partition | ErrorCode, asked: Fet
   if (read.kind === "refused") return failedFetch(read.error);
   const abortedTransactions = options.bound === "lastStableOffset" ? log.abortedTransactions(fetchOffset, Math.max(fetchOffset, read.nextOffset)) : null;
   // A batch that did not fit is of no use to a client that may expect whole ones.
-  if (!options.hardLimit && read.nextOffset === fetchOffset) return { ...nothing, abortedTransactions };
+  if (read.nextOffset === fetchOffset) return { ...nothing, abortedTransactions };
   return { ...nothing, chunks: read.chunks, bytes: read.bytes, abortedTransactions };
 }
 

@@ -353,7 +353,7 @@ async function readDirty(session: Session, maxBytes: number): Promise<Map<Entry,
     session.dirty.delete(entry);
     const { asked, found, isStranger } = entry;
     const limit = isStranger ? 0 : Math.min(asked.maxBytes, room);
-    const fetched = await readPartition(found, { ...asked, maxBytes: limit }, { ...FROM_LEADER, hardLimit: false, minOneMessage: minOneMessage && !isStranger });
+    const fetched = await readPartition(found, { ...asked, maxBytes: limit }, { ...FROM_LEADER, minOneMessage: minOneMessage && !isStranger });
     if (isGone(session)) return undefined;
     if (fetched.bytes > 0) minOneMessage = false;
     room = Math.max(0, room - fetched.bytes);

@@ -9,6 +9,7 @@ import { fetchResponse, type fetchRequest } from "../../protocol/messages/fetch.
 import { failedFetch, type Fetched } from "../../replication/fetch.ts";
 import type { FollowerFetch, FollowerFetched } from "../../replication/follower-sessions.ts";
 import type { ReplicaManager } from "../../replication/replica-manager.ts";
+import { Conversions } from "../conversions.ts";
 import { FetchSessions } from "../fetch-sessions.ts";
 import { MetadataCache } from "../metadata-cache.ts";
 import type { TopicIds } from "../topic-ids.ts";
@@ -60,6 +61,8 @@ async function ask(asked: Asked, apiVersion: number, told: FollowerFetched) {
     topicIds: { nameOf: () => undefined, find: () => Promise.resolve(undefined) } as unknown as TopicIds,
     clock: host.clock,
     timers: host.timers,
+    conversions: new Conversions(host.timers),
+    configOf: () => ({ compressionType: "producer", messageDownconversionEnable: true }),
     fetchBytesMax: FETCH_BYTES_MAX,
   });
   const context: RequestContext = { listenerName: "PLAINTEXT", clientHost: "", clientId: "broker-2-fetcher-0", apiVersion, connectionId: "", connectionNumber: 0 };
