@@ -81,10 +81,6 @@ export class GroupContext {
     return purpose;
   }
 
-  get appendsUnderWay(): number {
-    return this.#appends.size;
-  }
-
   /** Members that speak, or are spoken to, live for another session. */
   restartSession(group: Group, member: Member, now: Now): void {
     this.expireAt(group, member, now.ms + member.sessionTimeoutMs);

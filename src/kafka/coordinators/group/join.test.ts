@@ -319,8 +319,10 @@ test("a full group takes nobody, but those who are in it may join again", () => 
     # stable
     join e
       e <- GROUP_MAX_SIZE_REACHED id=
-    join f id=c-x
+    join f id=c-x protocols=other:F
       f <- GROUP_MAX_SIZE_REACHED id=
+    join g type=connect
+      g <- GROUP_MAX_SIZE_REACHED id=
     join b4 id=c-b
       b4 <- NONE id=c-b gen=1 consumer/range leader=c-a
   `, { maxSize: 2 });

@@ -121,9 +121,9 @@ test("joining ends when all have joined, in the request of the last", () => {
 
 test("who has not joined by the greatest rebalance timeout is removed, and the next that has joined leads", () => {
   plays(`
-    join a rebalance=30000 session=50000
+    join a rebalance=20000 session=50000
       ! group rebalances
-    join b rebalance=20000 session=50000
+    join b rebalance=30000 session=50000
     +0
       ! group has a new generation
       a <- NONE id=c-a gen=1 consumer/range leader=c-a members c-a:A c-b:A
