@@ -2,6 +2,7 @@ import type { Decoded, Input } from "../../../codec/schema.ts";
 import type { Timers } from "../../../host/clock.ts";
 import { closeConnection, noResponse, route, type RequestContext, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
+import { isInternalTopic } from "../../protocol/internal-topics.ts";
 import { produce, type produceResponse } from "../../protocol/messages/produce.ts";
 import { batchMagic, wholeBatchSize } from "../../records/batch.ts";
 import { upConvert } from "../../records/conversion.ts";
@@ -11,7 +12,6 @@ import { failedProduce, produceTo, type InSyncMin, type Produced, type ProduceOp
 import type { ReplicaManager } from "../../replication/replica-manager.ts";
 import type { Conversions } from "../conversions.ts";
 import type { MetadataCache } from "../metadata-cache.ts";
-import { isInternalTopic } from "../topics.ts";
 
 export interface ProduceServices {
   readonly metadata: MetadataCache;

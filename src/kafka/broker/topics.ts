@@ -1,1 +1,0 @@
-export { isInternalTopic } from "../protocol/internal-topics.ts";
