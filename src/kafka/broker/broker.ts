@@ -18,7 +18,7 @@ import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts
 import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
 import { Server } from "../network/server.ts";
 import type { Route } from "../network/request.ts";
-import { GROUP_METADATA_TOPIC } from "../protocol/internal-topics.ts";
+import { GROUP_METADATA_TOPIC, isInternalTopic } from "../protocol/internal-topics.ts";
 import { IsrUpdates } from "../replication/isr-updates.ts";
 import type { Partition } from "../replication/partition.ts";
 import { ReplicaFetchers } from "../replication/replica-fetchers.ts";
@@ -197,6 +197,15 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     startOffsetCheckpointMs: config.logFlushStartOffsetCheckpointIntervalMs,
     highWatermarkCheckpointMs: config.replicaHighWatermarkCheckpointIntervalMs,
     producerExpirationMs: config.transactionalIdExpirationMs,
+    cleaner: config.logCleanerEnable
+      ? {
+          backoffMs: config.logCleanerBackoffMs,
+          dedupeBufferBytes: config.logCleanerDedupeBufferSize,
+          ioBufferLoadFactor: config.logCleanerIoBufferLoadFactor,
+          ioBufferBytes: config.logCleanerIoBufferSize,
+        }
+      : undefined,
+    isCompacted: isInternalTopic,
     onDirectoryFailed: (_directory, _error, partitions) => {
       replicas?.onDirectoryFailed(partitions);
       // Before the registration the controller learns of it by the answers to its first requests.
