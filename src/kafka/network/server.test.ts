@@ -93,6 +93,36 @@ describe("order", () => {
     expect(answers.map((answer) => answer.throttleTimeMs)).toEqual([1, 2, 3]);
   });
 
+  test("requests of versions before pipelinedFrom wait for their turn, and so does what follows them", async () => {
+    const begun: number[] = [];
+    const releases: (() => void)[] = [];
+    const server = await serve([
+      versions,
+      route(
+        produce,
+        (request) =>
+          new Promise((resolve) => {
+            begun.push(request.timeoutMs);
+            releases.push(() => resolve({ responses: [] }));
+          }),
+        { pipelinedFrom: 3 },
+      ),
+    ]);
+    const connection = await connect(server);
+    const asked = [3, 2, 2, 3, 4].map((version, index) => connection.send(produce, version, { acks: 1, timeoutMs: index + 1, topicData: [] }));
+    const beginsWith = async (...expected: readonly number[]): Promise<void> => {
+      await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
+      expect(begun).toEqual(expected);
+      for (const release of releases.splice(0)) release();
+      await expect.poll(() => begun.length > expected.length || expected.length === 5, { timeout: 30_000 }).toBe(true);
+    };
+    await beginsWith(1);
+    await beginsWith(1, 2);
+    await beginsWith(1, 2, 3);
+    await beginsWith(1, 2, 3, 4, 5);
+    await Promise.all(asked);
+  });
+
   test("a request without a response leaves the connection to the next one", async () => {
     const server = await serve([versions, route(produce, () => noResponse)]);
     const connection = await connect(server);
