@@ -135,8 +135,7 @@ class World {
     const error = this.#core.heartbeat(this.#ref(client), this.#now);
     const group = this.#group(client.groupId);
     if (this.#role !== "owned" || error !== ErrorCode.NONE) return;
-    expect(group?.generation).toBe(client.generation);
-    expect(group?.members.has(client.memberId)).toBe(true);
+    assert(group?.generation === client.generation && group.members.has(client.memberId), "a heartbeat is welcome from members of the generation");
   }
 
   #leave(client: Client): void {
@@ -177,7 +176,7 @@ class World {
     this.#wallMs += ms;
     this.#core.expire(this.#now);
     const next = this.#core.nextDeadlineMs;
-    if (next !== undefined) expect(next).toBeGreaterThan(this.#ms);
+    assert(next === undefined || next > this.#ms, "what is due has rung");
   }
 
   #remove(): void {
@@ -218,7 +217,7 @@ class World {
         return;
       case "loading":
         this.#core.loaded(0, this.#epoch - 1, [], this.#now);
-        expect(this.#core.ownedPartitions).toEqual([]);
+        assert(this.#core.ownedPartitions.length === 0, "a load of another epoch does not count");
         this.#core.loaded(0, this.#epoch, foldLog(this.#log), this.#now);
         this.#role = "owned";
     }
@@ -269,34 +268,34 @@ class World {
         if (effect.result.error !== ErrorCode.NONE) return;
         // Nobody is told an assignment that no log has.
         const group = must(this.#group(request.client.groupId), "the group of an assignment");
-        expect(group.state).toBe("Stable");
-        const stored = this.#log.filter(({ records: [record] }) => record?.kind === "group" && record.groupId === group.id && record.value?.generation === request.generation);
-        expect(stored.length, "assignments are told when they are stored").toBeGreaterThan(0);
+        assert(group.state === "Stable", "assignments are told when the group is stable");
+        const isStored = this.#log.some(({ records: [record] }) => record?.kind === "group" && record.groupId === group.id && record.value?.generation === request.generation);
+        assert(isStored, "assignments are told when they are stored");
         return;
       }
       case "committed": {
         const request = this.#close(effect.ticket);
         if (request.kind !== "commit") throw new Error(`ticket ${effect.ticket} is no commit`);
-        expect(effect.errors).toHaveLength(request.partitions.length);
+        assert(effect.errors.length === request.partitions.length, "each partition is told");
         for (const error of effect.errors) this.#see(`committed ${error}`);
-        if (effect.errors.includes(ErrorCode.NONE)) expect(this.#ending?.tickets, "a commit is acknowledged when it is stored").toContain(effect.ticket);
+        if (effect.errors.includes(ErrorCode.NONE)) assert(this.#ending?.tickets.includes(effect.ticket) === true && this.#ending.outcome === ErrorCode.NONE, "a commit is acknowledged when it is stored");
       }
     }
   }
 
   #append({ records, token, acks }: Extract<GroupEffect, { kind: "append" }>): void {
-    expect(records.length).toBeGreaterThan(0);
-    expect(records.length).toBeLessThanOrEqual(500);
-    expect(acks === "none").toBe(token === 0);
+    assert(records.length > 0 && records.length <= 500, "appends are neither empty nor endless");
+    assert((acks === "none") === (token === 0), "who waits has a token");
     const baseOffset = this.#endOffset;
     this.#endOffset += records.length;
     for (const record of records) {
       if (record.kind !== "group" || record.value === null) continue;
       const group = must(this.#group(record.groupId), "the group of a record");
-      expect(record.value.generation).toBe(group.generation);
-      expect(record.value.members.map(({ memberId }) => memberId), "a record lists exactly the members").toEqual([...group.members.keys()]);
-      if (group.members.size > 0) expect(record.value.members.some(({ memberId }) => memberId === record.value?.leaderId)).toBe(true);
-      expect(record.value.protocolName === null).toBe(group.members.size === 0);
+      const { generation, leaderId, members, protocolName } = record.value;
+      assert(generation === group.generation, "a record is of the generation");
+      assert(members.map(({ memberId }) => memberId).join() === [...group.members.keys()].join(), "a record lists exactly the members");
+      assert(members.length === 0 ? leaderId === null : members.some(({ memberId }) => memberId === leaderId), "a record's leader is a member");
+      assert((protocolName === null) === (members.length === 0), "a record with members has a protocol");
     }
     if (token === 0) {
       this.#store({ records, baseOffset });
@@ -316,10 +315,9 @@ class World {
     } else if (result.memberId === "" || result.error === ErrorCode.UNKNOWN_MEMBER_ID) {
       client.memberId = "";
     }
-    expect(result.generation === -1).toBe(result.error !== ErrorCode.NONE && result.leaderId === "");
+    assert((result.generation === -1) === (result.error !== ErrorCode.NONE && result.leaderId === ""), "a generation is told with its leader");
     if (result.members.length === 0) return;
-    expect(result.leaderId).toBe(result.memberId);
-    expect(result.members.map(({ memberId }) => memberId)).toContain(result.memberId);
+    assert(result.leaderId === result.memberId && result.members.some(({ memberId }) => memberId === result.memberId), "the leader alone is told the members, itself among them");
   }
 
   #close(ticket: number): Request {
