@@ -7,7 +7,7 @@ import type { FinalLog } from "./check-records.ts";
 import { orUndefined, type ClusterClient, type ClusterMetadata } from "./client.ts";
 import { LOG_DIRECTORY, type ClusterWorld } from "./cluster-world.ts";
 import type { RunningBroker } from "./invariants.ts";
-import { checkEqual, endOf, partitionDirectories, recordsOf, storedLogs } from "./stored-logs.ts";
+import { checkEqual, endOf, isCompacted, partitionDirectories, recordsOf, storedLogs } from "./stored-logs.ts";
 import { readZnodes, type ZnodeHistory } from "./znode-history.ts";
 
 /** All that has to be over once nothing is wrong any more is over by then. */
@@ -115,7 +115,7 @@ export class Convergence {
     return new Map(this.running.flatMap(({ id, partitions }) => [...partitions].map(({ topic, partition, log }) => [`${id} ${partitionName(topic, partition)}`, log.startOffset] as const)));
   }
 
-  /** Holds all replicas' bytes against each other; what each partition holds, as its leader has it. */
+  /** Holds all replicas' bytes against each other, but those of compacted topics; what each partition holds, as its leader has it. */
   checkLogs(znodes: ZnodeHistory, starts: ReadonlyMap<string, number>): FinalLog[] {
     const { cluster } = this.#options;
     const stored = cluster.brokers.map((node) => storedLogs(node));
@@ -123,6 +123,7 @@ export class Convergence {
     for (const [topic, partitions] of znodes.topics) {
       for (const [partition, replicas] of partitions) {
         const name = partitionName(topic, partition);
+        if (isCompacted(name)) continue;
         const { leader } = must(znodes.states.get(name), `state of ${name}`);
         const startOf = (id: number): number => must(starts.get(`${id} ${name}`), `start of ${name} on broker ${id}`);
         const logOf = (id: number) => must(stored[id - 1]?.get(name), `${name} on broker ${id}`);

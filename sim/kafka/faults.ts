@@ -5,7 +5,7 @@ import type { Prng } from "../../src/lib/prng.ts";
 import type { ClusterWorld } from "./cluster-world.ts";
 
 /** Which brokers a fault falls on; drawn numbers choose among them when its time comes. */
-export type Target = "any" | "controller" | "leader" | "two" | "all";
+export type Target = "any" | "controller" | "leader" | "coordinator" | "two" | "all";
 
 export const FAULT_KINDS = ["kill", "bounce", "stop", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -26,6 +26,8 @@ export interface PlanOptions {
   readonly untilMs: number;
   /** Between two faults, at most. */
   readonly pauseMsMax: number;
+  /** Without it those of a cluster without groups. */
+  readonly targets?: readonly Target[];
 }
 
 /**
@@ -60,12 +62,12 @@ export function planEndMs(plan: readonly Fault[]): number {
   return Math.max(0, ...plan.map(({ atMs, forMs }) => atMs + forMs + 1));
 }
 
-export function drawPlan(draws: Prng, { kinds, fromMs, untilMs, pauseMsMax }: PlanOptions): Fault[] {
+export function drawPlan(draws: Prng, { kinds, fromMs, untilMs, pauseMsMax, targets = TARGETS }: PlanOptions): Fault[] {
   const plan: Fault[] = [];
   for (let atMs = fromMs; atMs < untilMs; atMs += draws.between(20, pauseMsMax)) {
     const kind = draws.pick(kinds);
     const [least, most] = LENGTHS[kind];
-    plan.push({ kind, atMs, forMs: draws.between(least, most), target: draws.pick(TARGETS), dice: Array.from({ length: 4 }, () => draws.next()) });
+    plan.push({ kind, atMs, forMs: draws.between(least, most), target: draws.pick(targets), dice: Array.from({ length: 4 }, () => draws.next()) });
   }
   return plan;
 }
@@ -75,6 +77,10 @@ export interface Scene {
   /** As clients know them. */
   readonly controller: () => number | undefined;
   readonly leader: () => number | undefined;
+  /** Of some group, where there are groups. */
+  readonly coordinator?: () => number | undefined;
+  /** At what else than usual a broker may be killed. */
+  readonly ambushes?: readonly string[];
   /** Hears of the next broker that logs this. */
   readonly onLine: (message: string, hear: (broker: SimNode) => void) => void;
 }
@@ -133,8 +139,9 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
         after(fault.forMs, () => cluster.restart(node));
       }
       return true;
-    case "ambush":
-      scene.onLine(must(AMBUSHES[die(0, AMBUSHES.length)], "ambush"), (node) => {
+    case "ambush": {
+      const ambushes = [...AMBUSHES, ...(scene.ambushes ?? [])];
+      scene.onLine(must(ambushes[die(0, ambushes.length)], "ambush"), (node) => {
         // Often within the next few requests, sometimes a good deal later.
         after(die(1, die(2, 3) === 0 ? 100_000 : 5000) / 1000, () => {
           node.kill();
@@ -142,6 +149,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
         });
       });
       return true;
+    }
     case "member": {
       const alone = must(members[die(1, members.length)], "member");
       if (die(0, 4) === 1 && members.length > 1) {
@@ -219,7 +227,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
   }
 }
 
-function choose({ cluster, controller, leader }: Scene, { target, dice }: Fault): SimNode[] {
+function choose({ cluster, controller, leader, coordinator }: Scene, { target, dice }: Fault): SimNode[] {
   const { brokers } = cluster;
   const start = must(dice[3], "die");
   const rotated = brokers.map((_, index) => must(brokers[(start + index) % brokers.length], "broker"));
@@ -231,6 +239,8 @@ function choose({ cluster, controller, leader }: Scene, { target, dice }: Fault)
       return known(controller());
     case "leader":
       return known(leader());
+    case "coordinator":
+      return known(coordinator?.());
     case "two":
       return rotated.slice(0, 2);
     case "all":

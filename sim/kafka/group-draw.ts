@@ -1,0 +1,70 @@
+import { Prng } from "../../src/lib/prng.ts";
+import { draw, FAULTS_FROM_MS, type Draw } from "./draw.ts";
+import { drawPlan, type Target } from "./faults.ts";
+import type { CrewOptions } from "./group-workload.ts";
+
+/** What a seed stands for where groups are looked at. */
+export interface GroupDraw extends Pick<Draw, "shape" | "world" | "kinds" | "plan" | "producers"> {
+  /** Partitions of the offsets topic. */
+  readonly offsetsPartitions: number;
+  readonly crews: readonly Omit<CrewOptions, "lasting">[];
+  /** One whose group is deleted now and then. */
+  readonly passingCrew: Omit<CrewOptions, "lasting">;
+  readonly visitorPauseMsMax: number;
+  readonly retentionMs: number;
+}
+
+export const SAFE_TOPIC = "safe";
+export const PASSING_TOPIC = "passing";
+
+const TARGETS: readonly Target[] = ["any", "controller", "coordinator", "coordinator", "coordinator", "two", "all"];
+
+export function drawGroups(seed: string): GroupDraw {
+  const base = draw(seed);
+  const root = new Prng(seed);
+  const shape = root.fork("groups");
+  const offsetsPartitions = shape.between(1, 4);
+  const settings = [
+    `offsets.topic.num.partitions=${offsetsPartitions}`,
+    "offsets.topic.replication.factor=3",
+    `offsets.topic.segment.bytes=${shape.pick([4096, 16_384, 65_536])}`,
+    `offsets.topic.compression.codec=${shape.between(0, 3)}`,
+    `offsets.load.buffer.size=${shape.pick([1024, 16_384, 5_242_880])}`,
+    `offsets.commit.timeout.ms=${shape.pick([500, 5000])}`,
+    "offsets.retention.check.interval.ms=1000",
+    `group.initial.rebalance.delay.ms=${shape.pick([0, 100, 500])}`,
+    "group.min.session.timeout.ms=500",
+    `min.insync.replicas=${shape.between(1, 2)}`,
+    `log.cleaner.backoff.ms=${shape.pick([200, 700, 2000])}`,
+    `log.cleaner.min.cleanable.ratio=${shape.pick([0.1, 0.5])}`,
+    `log.cleaner.delete.retention.ms=${shape.pick([0, 1000, 5000])}`,
+    "log.cleaner.dedupe.buffer.size=2097152",
+  ];
+  const crew = (group: string, isStatic: boolean): Omit<CrewOptions, "lasting"> => ({
+    group,
+    members: shape.between(2, 4),
+    topics: [SAFE_TOPIC],
+    alsoTopics: [PASSING_TOPIC],
+    isStatic,
+    sessionTimeoutMs: shape.pick([800, 1500, 3000]),
+    rebalanceTimeoutMs: shape.pick([1000, 2000, 3000]),
+    commitEveryMs: shape.pick([60, 200, 500]),
+    incidentMsMax: shape.pick([500, 1500, 4000]),
+  });
+  const crews = [crew("eager", false), crew("static", true)];
+  if (shape.chance(1, 3)) crews.push(crew("third", shape.chance(1, 2)));
+  const trouble = root.fork("groups' trouble");
+  const untilMs = trouble.pick([9000, 11_000, 13_000]);
+  return {
+    shape: { ...base.shape, clients: 3, brokerSettings: [...base.shape.brokerSettings, ...settings] },
+    world: base.world,
+    producers: { window: 1, pauseMsMax: 400, valueBytesMax: 60, largeBytes: 0 },
+    kinds: base.kinds,
+    plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
+    offsetsPartitions,
+    crews,
+    passingCrew: { ...crew("passing", false), members: 2, incidentMsMax: 1000 },
+    visitorPauseMsMax: shape.pick([150, 600]),
+    retentionMs: shape.pick([300, 2000]),
+  };
+}
