@@ -169,7 +169,6 @@ describe("loading", () => {
     ["the files", 0],
   ])("reads a log of many buffers to its end, from %s, and serves the group only then", async (_from, tailBytesMax) => {
     const bench = new Bench({ tailBytesMax, config: { loadBytes: 2000 } });
-    fill(bench.partition(), 0);
     bench.partition().become({ leader: 1, leaderEpoch: 0, isr: [1], replicas: [1], zkVersion: 0 });
     fill(bench.partition(), 200);
     bench.coordinator.onRole(0, 0);
