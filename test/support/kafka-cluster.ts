@@ -198,6 +198,11 @@ export class KafkaCluster {
     return this.brokers.map(({ bootstrap }) => bootstrap).join(",");
   }
 
+  /** `host:port,…/path` of its own root. */
+  get zookeeper(): string {
+    return `${this.#zookeeper.connect}/kafka`;
+  }
+
   broker(id: number): ClusterBroker {
     const found = this.brokers.find((broker) => broker.id === id);
     if (found === undefined) throw new Error(`no broker ${id}`);

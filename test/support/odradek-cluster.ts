@@ -9,18 +9,18 @@ export const GROUP_SETTINGS: Settings = {
 
 /**
  * Three brokers that serve. Ours run on three members of ours, all from dist/; Apache's on Apache's ZooKeeper, which is
- * how a story is tested before it judges ours.
+ * how a story is tested before it judges ours. `classPath` is Apache Kafka's, which its tools need too.
  */
 export async function startCluster({ kind = "odradek", classPath = "", settings = {} }: { readonly kind?: BrokerKind; readonly classPath?: string; readonly settings?: Settings } = {}): Promise<KafkaCluster> {
   const all = { ...GROUP_SETTINGS, ...settings };
-  const cluster = kind === "odradek" ? await onOurEnsemble(all) : await KafkaCluster.plan([kind, kind, kind], classPath, { settings: all });
+  const cluster = kind === "odradek" ? await onOurEnsemble(classPath, all) : await KafkaCluster.plan([kind, kind, kind], classPath, { settings: all });
   await Promise.all(cluster.brokers.map((broker) => broker.start()));
   return cluster;
 }
 
-async function onOurEnsemble(settings: Settings): Promise<KafkaCluster> {
+async function onOurEnsemble(classPath: string, settings: Settings): Promise<KafkaCluster> {
   const ensemble = await ZooKeeperEnsemble.plan(["odradek", "odradek", "odradek"]);
   await ensemble.start();
   const zookeeper = { connect: ensemble.connect(), stop: () => ensemble.close() };
-  return KafkaCluster.plan(["odradek", "odradek", "odradek"], "", { settings, zookeeper });
+  return KafkaCluster.plan(["odradek", "odradek", "odradek"], classPath, { settings, zookeeper });
 }
