@@ -173,6 +173,14 @@ test("an int64 beyond the safe integers is bad, an exact one is kept", () => {
   expect(exact.decode(Buffer.from("8000000000000000", "hex"))).toEqual({ a: -(2n ** 63n) });
 });
 
+test("a text that an old version's length can't tell is refused, not cut", () => {
+  const schema = message("Text", { versions: "0-1", flexible: "1+" }, { a: string("0+") });
+  const longest = "x".repeat(32_767);
+  expect(schema.decode(schema.encode({ a: longest }, 0), 0)).toEqual({ a: longest });
+  expect(() => schema.encode({ a: `${longest}x` }, 0)).toThrow("a text of 32768 bytes");
+  expect(schema.decode(schema.encode({ a: `${longest}x` }, 1), 1)).toEqual({ a: `${longest}x` });
+});
+
 test("a long byte string is handed over uncopied", () => {
   const schema = message("Long", { versions: "0", flexible: "none" }, { a: records("0+"), b: int32("0+") });
   const batch = Buffer.alloc(5000, 7);

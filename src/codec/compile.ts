@@ -193,5 +193,6 @@ function readLength(encoding: LengthEncoding): string {
 }
 
 function writeLength(encoding: LengthEncoding, length: string): string {
-  return encoding === "uvarint+1" ? `w.uvarint(${length} + 1);\n` : `w.${encoding}(${length});\n`;
+  if (encoding === "uvarint+1") return `w.uvarint(${length} + 1);\n`;
+  return encoding === "int16" ? `w.stringLength(${length});\n` : `w.int32(${length});\n`;
 }

@@ -135,5 +135,6 @@ function writeValue(context: WriteContext, field: Field, type: Type, value: unkn
 
 function writeLength(writer: Writer, encoding: LengthEncoding, length: number): void {
   if (encoding === "uvarint+1") writer.uvarint(length + 1);
-  else writer[encoding](length);
+  else if (encoding === "int16") writer.stringLength(length);
+  else writer.int32(length);
 }

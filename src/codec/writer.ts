@@ -1,7 +1,10 @@
 import { assert } from "../lib/assert.ts";
+import { OperationalError } from "../lib/error.ts";
 
 /** From this size on a buffer is handed over as it is instead of being copied. */
 const REFERENCE_BYTES_MIN = 1024;
+
+const INT16_MAX = 0x7fff;
 
 /**
  * Writes primitives into a growing buffer. Large byte strings are referenced, not copied, so the result is a list
@@ -77,6 +80,12 @@ export class Writer {
   int16(value: number): void {
     const at = this.#reserve(2);
     this.#view.setInt16(at, value);
+  }
+
+  /** Throws ERR_TEXT_TOO_LONG where the length does not fit: a text that a newer version brought can't be told in an older one. */
+  stringLength(length: number): void {
+    if (length > INT16_MAX) throw new OperationalError("ERR_TEXT_TOO_LONG", `a text of ${length} bytes, where this version of the message can have ${INT16_MAX}`);
+    this.int16(length);
   }
 
   uint16(value: number): void {

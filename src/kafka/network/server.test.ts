@@ -174,6 +174,15 @@ describe("what can't be served", () => {
     await (await connect(server)).send(apiVersions, 3, { clientSoftwareName: "x", clientSoftwareVersion: "1" });
   });
 
+  test("an answer that its version can't tell closes only its own connection, whether it came at once or later", async () => {
+    const answer = { clusterId: "x".repeat(40_000), brokers: [], controllerId: 1, topics: [] };
+    for (const handle of [() => answer, () => Promise.resolve(answer)]) {
+      const server = await serve([versions, route(metadata, handle)]);
+      await expect((await connect(server)).send(metadata, 8, noTopics)).rejects.toMatchObject({ code: "ECONNRESET" });
+      expect(await (await connect(server)).send(metadata, 9, noTopics)).toMatchObject({ clusterId: answer.clusterId });
+    }
+  });
+
   test("what follows a request that is refused is not carried out; what came before is answered", async () => {
     const begun: number[] = [];
     let release = (): void => undefined;

@@ -249,10 +249,7 @@ class ServerConnection {
       // ApiVersions in a version of the future is answered, body unread, in version 0 (KIP-511).
       const reply = route.handle(body ?? {}, context);
       if (reply instanceof Promise) {
-        reply.then(
-          (value) => this.#complete(slot, header.correlationId, supported ? version : 0, value),
-          (error: unknown) => this.#fail(api, toError(error)),
-        );
+        reply.then((value) => this.#complete(slot, header.correlationId, supported ? version : 0, value)).catch((error: unknown) => this.#fail(api, toError(error)));
       } else {
         this.#complete(slot, header.correlationId, supported ? version : 0, reply);
       }
