@@ -86,6 +86,7 @@ export class CleanerPass {
     const horizonMs = await this.#deleteHorizon();
     const sized = [];
     for (const segment of this.#log.segments.filter((one) => one.baseOffset < endOffset)) {
+      this.#goOn();
       const { offsets, times } = await segment.indexBytes();
       sized.push({ segment, offsetIndexBytes: offsets, timeIndexBytes: times });
     }
@@ -102,6 +103,7 @@ export class CleanerPass {
     return { kind: "cleaned", endOffset, bytesBefore: this.#bytesBefore, bytesAfter: this.#bytesAfter };
   }
 
+  /** After an await, and before a file is opened: those of a log that was given up are closed already. */
   #goOn(): void {
     if (this.#options.aborted() || !this.#log.isOpen || this.#log.truncations !== this.#options.truncations) throw new PassEnded({ kind: "aborted" });
   }
@@ -151,6 +153,7 @@ export class CleanerPass {
     const [first] = sources;
     const last = sources.at(-1);
     if (first === undefined || last === undefined) return;
+    this.#goOn();
     const cleaned = this.#log.createCleaned(first.baseOffset);
     let replaced = false;
     try {
@@ -221,6 +224,7 @@ export class CleanerPass {
 
   /** Visits the segment's batches from the one that holds `offset` on, perhaps from some before it. True: as the visitor said. */
   #walk(segment: Segment, offset: number, visit: Visitor, afterWindow?: () => Promise<void>): Promise<boolean> {
+    this.#goOn();
     return segment.use(async (file) => {
       const end = segment.writtenBytes;
       let window = this.#window;

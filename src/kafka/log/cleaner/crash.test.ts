@@ -54,7 +54,7 @@ async function check({ bench, written, fold, producers }: Filled, endOffset: num
 }
 
 describe("a pass over five segments", () => {
-  test("whose n-th disk operation fails, for every n, leaves a log that means the same after the next start", async () => {
+  test("whose n-th disk operation fails, for every n, leaves a log that means the same after the next start", { timeout: 180_000 }, async () => {
     const failures = new Map<string, number>();
     for (let n = 1; ; n++) {
       const state = await filled();
@@ -89,7 +89,7 @@ describe("a pass over five segments", () => {
   });
 
   for (const crash of ["kill", "powerLoss"] as const) {
-    test(`and a ${crash === "kill" ? "kill" : "loss of power"} in front of the n-th disk operation, for every n: the keys' last values, the end and the producers are what they were, and later passes work`, async () => {
+    test(`and a ${crash === "kill" ? "kill" : "loss of power"} in front of the n-th disk operation, for every n: the keys' last values, the end and the producers are what they were, and later passes work`, { timeout: 180_000 }, async () => {
       let completed = 0;
       const struckIn = new Set<string>();
       for (let n = 1; ; n++) {

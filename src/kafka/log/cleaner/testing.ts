@@ -1,6 +1,25 @@
 import { AssertionFailure } from "../../../lib/assert.ts";
-import { batchBaseOffset, batchIsControl, batchIsTransactional, batchLastOffset, batchProducerId, wholeBatchSize } from "../../records/batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  Codec,
+  batchBaseOffset,
+  batchBaseSequence,
+  batchFirstTimestamp,
+  batchIsControl,
+  batchIsTransactional,
+  batchLastOffset,
+  batchLastOffsetDelta,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+  batchProducerEpoch,
+  batchProducerId,
+  batchRecordCount,
+  batchTimestampType,
+  wholeBatchSize,
+  writeBatchHeader,
+} from "../../records/batch.ts";
 import { buildBatch, type BatchOptions } from "../../records/build.ts";
+import { compress } from "../../records/compression.ts";
 import { RecordReader } from "../../records/record-reader.ts";
 import type { LogConfig } from "../log-config.ts";
 import type { PartitionLog } from "../log.ts";
@@ -119,4 +138,26 @@ export function foldOf(records: readonly Stored[]): Map<string, string> {
     else fold.set(key, value);
   }
   return new Map([...fold].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** The v2 batch with its records packed. */
+export function packed(batch: Buffer, codec: number): Buffer {
+  if (codec === Codec.none) return batch;
+  const bytes = Buffer.concat([batch.subarray(0, BATCH_HEADER_BYTES), compress(codec, batch.subarray(BATCH_HEADER_BYTES), 2)]);
+  writeBatchHeader(bytes, 0, bytes.length, {
+    baseOffset: batchBaseOffset(batch, 0),
+    leaderEpoch: batchLeaderEpoch(batch, 0),
+    codec,
+    timestampType: batchTimestampType(batch, 0),
+    transactional: batchIsTransactional(batch, 0),
+    control: batchIsControl(batch, 0),
+    lastOffsetDelta: batchLastOffsetDelta(batch, 0),
+    firstTimestamp: batchFirstTimestamp(batch, 0),
+    maxTimestamp: batchMaxTimestamp(batch, 0),
+    producerId: batchProducerId(batch, 0),
+    producerEpoch: batchProducerEpoch(batch, 0),
+    baseSequence: batchBaseSequence(batch, 0),
+    recordCount: batchRecordCount(batch, 0),
+  });
+  return bytes;
 }
