@@ -107,6 +107,10 @@ export class Consumer {
     this.#stillUntilMs = this.client.host.clock.monotonicMs() + ms;
   }
 
+  wake(): void {
+    this.#stillUntilMs = 0;
+  }
+
   subscribe(topics: readonly string[]): void {
     this.#member.subscribe(topics);
     this.#rejoins = true;
@@ -311,6 +315,11 @@ export class Crew {
     return this.#places.flatMap((consumer) => consumer ?? []);
   }
 
+  /** Of static members, by their places. */
+  get instanceIds(): readonly string[] {
+    return this.options.isStatic ? [...this.#places.keys()].map((place) => `${this.options.group}-i${place}`) : [];
+  }
+
   get commits(): number {
     return this.#commits + this.consumers.reduce((sum, { commits }) => sum + commits, 0);
   }
@@ -333,6 +342,7 @@ export class Crew {
       } else if (consumer === undefined) {
         this.#fill(place);
       }
+      this.#places[place]?.wake();
       this.#places[place]?.subscribe(this.options.topics);
     }
   }
@@ -353,7 +363,7 @@ export class Crew {
     const draws = this.#draws;
     const { isStatic, topics, sessionTimeoutMs, rebalanceTimeoutMs, commitEveryMs } = this.options;
     const joinVersions = isStatic ? draws.pick([undefined, { first: 5, last: 8 }, { first: 5, last: 5 }]) : draws.pick([undefined, undefined, { last: 0 }, { last: 3 }, { last: 4 }, { last: 8 }]);
-    const consumer = new Consumer(this.#open(), draws, { ledger: this.ledger, topics, instanceId: isStatic ? `${this.options.group}-i${place}` : undefined, sessionTimeoutMs, rebalanceTimeoutMs, commitEveryMs, joinVersions, prefersRoundRobin: draws.chance(1, 4) });
+    const consumer = new Consumer(this.#open(), draws, { ledger: this.ledger, topics, instanceId: this.instanceIds[place], sessionTimeoutMs, rebalanceTimeoutMs, commitEveryMs, joinVersions, prefersRoundRobin: draws.chance(1, 4) });
     consumer.start();
     return consumer;
   }
