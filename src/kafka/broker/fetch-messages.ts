@@ -1,6 +1,6 @@
 import type { Clock, Timers } from "../../host/clock.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import { downConvert, needsDownConversion } from "../records/conversion.ts";
+import { UNPACKED_BYTES_MAX, downConvert, needsDownConversion } from "../records/conversion.ts";
 import type { LegacyMagic } from "../records/legacy.ts";
 import { failedFetch, fetchFrom, isUrgent, readPartition, type Fetched, type FetchOptions, type FetchTarget } from "../replication/fetch.ts";
 import type { Conversions } from "./conversions.ts";
@@ -21,8 +21,6 @@ export interface MessageServices {
   readonly conversions: Conversions;
 }
 
-/** Of one batch or wrapper, unpacked. */
-const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 /** How often one partition is read on, where what was read holds nothing for this consumer. */
 const READS_MAX = 16;
 

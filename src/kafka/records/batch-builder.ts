@@ -116,6 +116,7 @@ function zigzag(value: number): number {
 }
 
 function varintLength(value: number): number {
+  if (value >= -64 && value < 64) return 1;
   let length = 1;
   for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
   return length;
@@ -124,6 +125,8 @@ function varintLength(value: number): number {
 function writeVarint(into: Buffer, start: number, value: number): number {
   let at = start;
   let rest = zigzag(value);
+  // Most are short; division is for those that pass 32 bits.
+  for (; rest < 0x8000_0000 && rest >= 0x80; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) into[at++] = (rest % 0x80) | 0x80;
   into[at++] = rest;
   return at;

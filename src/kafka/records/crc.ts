@@ -5,22 +5,23 @@ const NATIVE_BYTES_MIN = 300;
 
 /** CRC-32C (Castagnoli) of bytes[start, end), unsigned: the checksum of v2 batches and of producer snapshots. */
 export function crc32c(bytes: Buffer, start = 0, end = bytes.length): number {
-  return end - start < NATIVE_BYTES_MIN ? slicingBy8(bytes, start, end) : nativeCrc32c(bytes.subarray(start, end));
+  return end - start < NATIVE_BYTES_MIN ? slicingBy8(castagnoli, bytes, start, end) : nativeCrc32c(bytes.subarray(start, end));
 }
 
 /** CRC-32 (IEEE) of bytes[start, end), unsigned: the checksum of v0 and v1 messages. */
 export function crc32(bytes: Buffer, start = 0, end = bytes.length): number {
-  return nativeCrc32(bytes.subarray(start, end));
+  return end - start < NATIVE_BYTES_MIN ? slicingBy8(ieee, bytes, start, end) : nativeCrc32(bytes.subarray(start, end));
 }
 
 /** Eight tables, one after the other: table k advances a byte by k further zero bytes (Intel's slicing-by-8). */
-const tables = castagnoliTables();
+const castagnoli = tablesOf(0x82f6_3b78);
+const ieee = tablesOf(0xedb8_8320);
 
-function castagnoliTables(): Int32Array {
+function tablesOf(polynomial: number): Int32Array {
   const table = new Int32Array(8 * 256);
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ 0x82f6_3b78;
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ polynomial;
     table[byte] = crc;
   }
   for (let at = 256; at < table.length; at++) {
@@ -30,8 +31,7 @@ function castagnoliTables(): Int32Array {
   return table;
 }
 
-function slicingBy8(bytes: Buffer, start: number, end: number): number {
-  const table = tables;
+function slicingBy8(table: Int32Array, bytes: Buffer, start: number, end: number): number {
   let crc = -1;
   let at = start;
   for (; at + 8 <= end; at += 8) {

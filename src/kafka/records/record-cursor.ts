@@ -160,6 +160,22 @@ export class RecordCursor {
     return this.valueLength < 0 ? null : this.buffer.subarray(this.valueAt, this.valueAt + this.valueLength);
   }
 
+  /** The headers' keys and values, the latter as views. */
+  headers(): { readonly key: string; readonly value: Buffer | null }[] {
+    const recordEnd = this.#position;
+    this.#position = this.headersAt;
+    const headers = Array.from({ length: this.headerCount }, () => ({ key: this.#bytes()?.toString() ?? "", value: this.#bytes() }));
+    this.#position = recordEnd;
+    return headers;
+  }
+
+  /** A length and as many bytes, of a record that was found to be whole. */
+  #bytes(): Buffer | null {
+    const length = this.#varint();
+    const at = this.#skip(length);
+    return length < 0 ? null : this.buffer.subarray(at, at + length);
+  }
+
   #fail(problem: string): false {
     this.problem = problem;
     this.#remaining = 0;

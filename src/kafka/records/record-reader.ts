@@ -80,6 +80,11 @@ export class RecordReader {
     return this.#v2 ? this.#cursor.value() : view(this.#buffer, this.#fields.valueAt, this.#fields.valueLength);
   }
 
+  /** Messages of formats 0 and 1 have none. */
+  headers(): ReturnType<RecordCursor["headers"]> {
+    return this.#v2 ? this.#cursor.headers() : [];
+  }
+
   /** Where the record lies, for copying it: buffer[recordAt, recordEnd), a v2 record with its length, a message with its offset. */
   get buffer(): Buffer {
     return this.#v2 ? this.#cursor.buffer : this.#buffer;

@@ -1,4 +1,4 @@
-import { crc32c as nativeCrc32c } from "@node-rs/crc32";
+import { crc32 as nativeCrc32, crc32c as nativeCrc32c } from "@node-rs/crc32";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ErrorCode } from "../protocol/error-codes.ts";
@@ -27,7 +27,7 @@ import {
 } from "./batch.ts";
 import { buildBatch, type RecordToWrite } from "./build.ts";
 import { buildEndTxnMarker, readEndTxnMarker } from "./control.ts";
-import { crc32c } from "./crc.ts";
+import { crc32, crc32c } from "./crc.ts";
 import { RecordCursor } from "./record-cursor.ts";
 import { RecordsValidator, checkProduceFormat, type ProduceRules } from "./validate.ts";
 
@@ -95,6 +95,7 @@ describe("checksums", () => {
   test("CRC-32C gives the check value of its specification and 0 for nothing", () => {
     expect(crc32c(Buffer.from("123456789"))).toBe(0xe306_9283);
     expect(crc32c(Buffer.alloc(0))).toBe(0);
+    expect(crc32(Buffer.from("123456789"))).toBe(0xcbf4_3926);
   });
 
   test("the table and the native code agree at every length and alignment", () => {
@@ -102,6 +103,7 @@ describe("checksums", () => {
       fc.property(fc.uint8Array({ maxLength: 700 }), fc.nat(8), (data, start) => {
         const from = Math.min(start, data.length);
         expect(crc32c(Buffer.from(data), from)).toBe(nativeCrc32c(data.subarray(from)));
+        expect(crc32(Buffer.from(data), from)).toBe(nativeCrc32(data.subarray(from)));
       }),
     );
   });

@@ -5,7 +5,7 @@ import { ErrorCode } from "../../protocol/error-codes.ts";
 import { isInternalTopic } from "../../protocol/internal-topics.ts";
 import { produce, type produceResponse } from "../../protocol/messages/produce.ts";
 import { batchMagic, wholeBatchSize } from "../../records/batch.ts";
-import { upConvert } from "../../records/conversion.ts";
+import { UNPACKED_BYTES_MAX, upConvert } from "../../records/conversion.ts";
 import { checkProduceFormat } from "../../records/validate.ts";
 import type { Partition } from "../../replication/partition.ts";
 import { failedProduce, produceTo, type InSyncMin, type Produced, type ProduceOptions } from "../../replication/produce.ts";
@@ -28,8 +28,6 @@ const ADMIN_CLIENT = "__admin_client";
 
 /** From here on a request holds one v2 batch for each partition; before, any number of messages of any format. */
 const BATCHES_FROM = 3;
-/** Of one wrapper, unpacked. */
-const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * Produce, 0 to 11. From version 3 on every partition is appended to in the turn of the call, so that requests of one
