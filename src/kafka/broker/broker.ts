@@ -118,11 +118,11 @@ export class Broker {
 
   /**
    * Hands its partitions over, stops serving, writes what is in memory, and ends the ZooKeeper session, so that the
-   * cluster knows at once.
+   * cluster knows at once. Without `handOver` nobody is asked to take the partitions: the whole cluster stops.
    */
-  async stop(): Promise<void> {
+  async stop({ handOver: handsOver = true } = {}): Promise<void> {
     this.#log.info("stopping");
-    const failures = await stopAll(this.#parts.stops);
+    const failures = await stopAll([...this.#parts.stops, () => this.#parts.leave(handsOver)]);
     if (failures.length > 0) throw new AggregateError(failures, `the broker did not stop cleanly: ${failures.map((failure) => failure.message).join("; ")}`);
     this.#log.info("stopped");
   }
@@ -148,6 +148,7 @@ interface Parts {
   readonly replicas: ReplicaManager;
   readonly groups: GroupCoordinator;
   readonly stops: readonly (() => Promise<void>)[];
+  leave(handsOver: boolean): Promise<void>;
 }
 
 interface BoundListener {
@@ -382,15 +383,15 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => groups.close());
   stops.push(() => Promise.resolve(conversions.close()));
   for (const { server } of listeners) server.process();
-  // The first of all stops: the broker still serves while the controller gives its partitions to others.
-  stops.push(async () => {
+  // Before all stops: the broker still serves while the controller gives its partitions to others.
+  const leave = async (handsOver: boolean): Promise<void> => {
     manager.beginShutdown();
-    if (!config.controlledShutdownEnable) return;
+    if (!config.controlledShutdownEnable || !handsOver) return;
     const { controlledShutdownMaxRetries: attempts, controlledShutdownRetryBackoffMs: backoffMs } = config;
     await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerAt, open: toBroker, attempts, backoffMs });
-  });
+  };
   log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
-  return { brokerId, clusterId, listeners, replicas: manager, groups, stops };
+  return { brokerId, clusterId, listeners, replicas: manager, groups, stops, leave };
 }
 
 function groupConfigOf(config: BrokerConfig): GroupConfig {
