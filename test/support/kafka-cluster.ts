@@ -265,7 +265,7 @@ export class KafkaCluster {
 
   /** Replicated to all, asked of the controller. */
   async createTopic(name: string, partitions: number): Promise<void> {
-    const connection = await this.connect(this.broker((await this.controller()) ?? 0));
+    const connection = await this.connect(this.broker(await eventually("a controller", () => this.controller())));
     try {
       const answer = await connection.send(createTopics, 5, { topics: [{ name, numPartitions: partitions, replicationFactor: this.brokers.length, assignments: [], configs: [] }], timeoutMs: 10_000, validateOnly: false }, 20_000);
       expect(answer.topics[0]).toMatchObject({ errorCode: 0 });

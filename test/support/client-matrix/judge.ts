@@ -39,7 +39,7 @@ export function judgeClient(name: string, subject: () => Subject, options: { rea
     });
 
     test("records of every codec are seen once, and committed", async () => {
-      await Promise.all(client.codecs.map((codec) => story.produce(client, RECORDS, codec)));
+      await Promise.all(client.codecs.map((codec) => story.produce(client, RECORDS, { codec })));
       await story.seenOnce();
       await story.committed();
     });
@@ -83,42 +83,54 @@ export function judgeClient(name: string, subject: () => Subject, options: { rea
   });
 }
 
-/**
- * Groups of these clients, two members each, outlive the broker that coordinates them all: what was committed is not
- * seen again, what comes later is seen and committed. The broker runs again afterwards.
- */
-export async function judgeFailover(cluster: KafkaCluster, clients: readonly ClientUnderTest[]): Promise<void> {
-  const groups: { readonly client: ClientUnderTest; readonly story: GroupUnderTest }[] = [];
-  const each = async (work: (story: GroupUnderTest, client: ClientUnderTest) => Promise<unknown>): Promise<void> => {
-    await Promise.all(groups.map(({ story, client }) => work(story, client)));
+/** A group and the client that its members are of. */
+export interface Judged {
+  readonly client: ClientUnderTest;
+  readonly story: GroupUnderTest;
+}
+
+/** Two members in each group, which have seen and committed the first records. */
+export async function gather(cluster: KafkaCluster, groups: readonly Judged[]): Promise<void> {
+  const begin = async ({ client, story }: Judged): Promise<void> => {
+    await createTopic({ cluster, client }, story.topic, story.partitions);
+    for (let member = 0; member < 2; member++) story.join(client);
+    await story.shared();
+    await story.produce(client, 30);
+    await story.seenOnce();
+    await story.committed();
   };
-  const produce = (): Promise<void> => each((story, client) => story.produce(client, 30));
+  await Promise.all(groups.map((judged) => begin(judged)));
+}
+
+/** Groups outlive what `happens` to the broker that coordinates them: what they had committed is not seen again, what comes later is seen and committed. */
+export async function outlive(groups: readonly Judged[], happens: () => Promise<unknown>): Promise<void> {
+  await happens();
+  const goOn = async ({ client, story }: Judged): Promise<void> => {
+    await story.produce(client, 30, { repeatable: true });
+    await story.seenOnce();
+    await story.shared();
+    await story.committed();
+    await story.produce(client, 30);
+    await story.seenOnce();
+    await story.committed();
+    expect(await story.observer.group(story.group)).toMatchObject({ state: "Stable" });
+  };
+  await Promise.all(groups.map((judged) => goOn(judged)));
+}
+
+/** Groups of these clients, all of one coordinator, which is killed. It runs again afterwards. */
+export async function judgeFailover(cluster: KafkaCluster, clients: readonly ClientUnderTest[]): Promise<void> {
+  const groups: Judged[] = [];
   try {
     const coordinator = await new Observer(cluster).coordinator("failover");
     for (const client of clients) groups.push({ client, story: await coordinatedBy(cluster, coordinator, `failover-${slug(client.name)}`) });
-    await each(async (story, client) => {
-      await createTopic({ cluster, client }, story.topic, PARTITIONS);
-      for (let member = 0; member < 2; member++) story.join(client);
-      await story.shared();
-    });
-    await produce();
-    await each((story) => story.seenOnce());
-    await each((story) => story.committed());
-    await coordinator.kill();
-    await produce();
-    const window = { from: 30, to: 60 };
-    await each((story) => story.seenOnceBut(window));
-    await each((story) => story.shared());
-    await each((story) => story.committed());
-    await produce();
-    await each((story) => story.seenOnceBut(window));
-    await each((story) => story.committed());
-    await each(async (story) => expect(await story.observer.group(story.group)).toMatchObject({ state: "Stable" }));
+    await gather(cluster, groups);
+    await outlive(groups, () => coordinator.kill());
     if (coordinator.kind === "apache") await cluster.forgotten(coordinator.id);
     await coordinator.start();
-    await each((story) => cluster.inSync(story.topic));
+    for (const { story } of groups) await cluster.inSync(story.topic);
   } finally {
-    await each((story) => story.close());
+    await Promise.all(groups.map(({ story }) => story.close()));
   }
 }
 

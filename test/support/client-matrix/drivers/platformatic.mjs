@@ -5,7 +5,8 @@ import { Admin, Consumer, ProduceAcks, Producer, stringDeserializers, stringSeri
 
 const [command, json] = process.argv.slice(2);
 const options = JSON.parse(json);
-const client = { clientId: "platformatic", bootstrapBrokers: options.bootstrap.split(","), retries: 20, retryDelay: 250 };
+// It must outlast a leader whose end is noticed after 6 s.
+const client = { clientId: "platformatic", bootstrapBrokers: options.bootstrap.split(","), retries: 100, retryDelay: 250 };
 
 function tell(event, fields) {
   console.log(JSON.stringify({ event, ...fields }));
