@@ -351,3 +351,137 @@ test("the owner of a directory is read and written, and nobody's is undefined", 
   await machine.make("/d/meta.properties", "version=1\nbroker.id=1\n");
   expect(await machine.failure(machine.settle(readDirectoryOwner(machine.host.disk, "/d")))).toBe("ERR_META_PROPERTIES");
 });
+
+describe("compaction", () => {
+  const settings = { backoffMs: 1000, dedupeBufferBytes: 1024 * 1024, ioBufferLoadFactor: 0.9, ioBufferBytes: 65_536 };
+  const compacting = { cleaner: settings, isCompacted: (topic: string): boolean => topic.startsWith("__") };
+  const config: Partial<LogConfig> = { segmentBytes: 500, cleanupPolicy: ["compact"] };
+  const CLEANED = "/d/cleaner-offset-checkpoint";
+
+  async function filled(machine: Machine, manager: LogManager, topic: string, partition = 0): Promise<PartitionLog> {
+    const log = await machine.create(manager, topic, partition);
+    append(log, 30);
+    log.setHighWatermark(log.endOffset);
+    await machine.settle(log.flush());
+    return log;
+  }
+
+  test("is of the topics that are named alone, notes how far it came, and goes on from there after a stop and after a kill", async () => {
+    const machine = new Machine({ config });
+    let manager = await machine.open(compacting);
+    manager.start();
+    const [mine, other] = [await filled(machine, manager, "__x"), await filled(machine, manager, "other")];
+    const size = mine.sizeBytes;
+    await machine.run(5000);
+    const cleanedTo = mine.segments.at(-1)?.baseOffset ?? 0;
+    expect([mine.sizeBytes < size / 2, other.sizeBytes, machine.text(CLEANED)]).toEqual([true, size, `0\n1\n__x 0 ${cleanedTo}\n`]);
+    for (const stop of [() => machine.settle(manager.close()), () => Promise.resolve(machine.kill())]) {
+      await stop();
+      manager = await machine.open(compacting);
+      expect(await machine.settle(manager.cleaner?.cleanOnce() ?? Promise.resolve(true))).toBe(false);
+      expect(machine.text(CLEANED)).toBe(`0\n1\n__x 0 ${cleanedTo}\n`);
+    }
+  });
+
+  test("does not run where it is switched off, and is not asked for a topic that only deletes", async () => {
+    const off = new Machine({ config });
+    const manager = await off.open({ isCompacted: () => true });
+    manager.start();
+    const log = await filled(off, manager, "__x");
+    const size = log.sizeBytes;
+    await off.run(60_000);
+    expect([manager.cleaner, log.sizeBytes]).toEqual([undefined, size]);
+    const deleting = new Machine({ config: { segmentBytes: 500 } });
+    const other = await deleting.open(compacting);
+    await filled(deleting, other, "__x");
+    expect(await deleting.settle(other.cleaner?.cleanOnce() ?? Promise.resolve(true))).toBe(false);
+  });
+
+  test("keeps the notes of other brokers on logs that are there, drops those of logs that are gone or shorter, and takes a damaged file for an empty one", async () => {
+    const machine = new Machine({ config });
+    const manager = await machine.open(compacting);
+    for (const topic of ["__x", "kept", "short"]) await filled(machine, manager, topic);
+    await machine.settle(manager.close());
+    await machine.make(CLEANED, "0\n4\nkept 0 12\ngone 0 7\nshort 0 31\n__x 0 30\n");
+    const again = await machine.open(compacting);
+    await machine.settle(again.close());
+    expect(machine.text(CLEANED)?.split("\n").toSorted()).toEqual(["", "0", "2", "__x 0 30", "kept 0 12"]);
+    await machine.make(CLEANED, "0\n4\nx\n");
+    const third = await machine.open(compacting);
+    expect(await machine.settle(third.cleaner?.cleanOnce() ?? Promise.resolve(false))).toBe(true);
+    await machine.run(1000);
+    expect(machine.text(CLEANED)?.startsWith("0\n1\n__x 0 ")).toBe(true);
+  });
+
+  test("is not thought done of what is written behind a truncation, not even after a crash, nor of a log that was made anew", async () => {
+    const machine = new Machine({ config });
+    const manager = await machine.open(compacting);
+    const log = await filled(machine, manager, "__x");
+    expect(await machine.settle(manager.cleaner?.cleanOnce() ?? Promise.resolve(false))).toBe(true);
+    const cleanedTo = log.segments.at(-1)?.baseOffset ?? 0;
+    await machine.settle(log.truncateTo(cleanedTo - 3));
+    const base = log.segments.at(-1)?.baseOffset ?? 0;
+    expect([base < cleanedTo, machine.text(CLEANED)]).toEqual([true, `0\n1\n__x 0 ${base}\n`]);
+    append(log, 30);
+    machine.kill();
+    const again = await machine.open(compacting);
+    const anew = again.get("__x", 0) as PartitionLog;
+    anew.setHighWatermark(anew.endOffset);
+    await machine.settle(anew.flush());
+    expect(await machine.settle(again.cleaner?.cleanOnce() ?? Promise.resolve(false))).toBe(true);
+    await machine.settle(again.delete("__x", 0));
+    expect(machine.text(CLEANED)).toBe("0\n0\n");
+  });
+
+  test("in whichever operation the disk fails, it is an offline directory, and the other one is compacted on", async () => {
+    for (let at = 1; ; at++) {
+      const machine = new Machine({ config });
+      const manager = await machine.open({ ...compacting, directories: ["/d", "/e"] });
+      const [first, second] = [await filled(machine, manager, "__x", 0), await filled(machine, manager, "__x", 1)];
+      const { calls } = machine.node.disk;
+      const size = second.sizeBytes;
+      let failed: string | undefined;
+      machine.node.disk.inject = (call) => {
+        if (call.index !== calls + at || !call.path.startsWith("/d")) return undefined;
+        failed = call.operation;
+        return "EIO";
+      };
+      for (let pass = 0; pass < 2; pass++) await machine.settle(manager.cleaner?.cleanOnce() ?? Promise.resolve(false));
+      expect([at, second.sizeBytes < size, first.logDirectory]).toEqual([at, true, "/d"]);
+      if (failed !== undefined && failed !== "stat") expect([at, machine.failed]).toEqual([at, [{ directory: "/d", partitions: ["__x-0"] }]]);
+      await machine.settle(manager.close());
+      if (machine.node.disk.calls >= calls + at) continue;
+      expect(machine.node.resources.files).toEqual([]);
+      break;
+    }
+  });
+
+  test("and retention work on one log: what is too old goes, of the rest the last records stay", async () => {
+    const machine = new Machine({ config: { segmentBytes: 500, cleanupPolicy: ["compact", "delete"], retentionMs: 100_000, fileDeleteDelayMs: 0 } });
+    const manager = await machine.open(compacting);
+    const log = await machine.create(manager, "__x");
+    append(log, 20, machine.host.clock.wallMs());
+    await machine.run(150_000);
+    const young = log.endOffset;
+    append(log, 20, machine.host.clock.wallMs());
+    log.setHighWatermark(log.endOffset);
+    await machine.settle(log.flush());
+    expect(await machine.settle(manager.deleteOldSegments())).toBeGreaterThan(2);
+    expect([log.startOffset > 10, log.startOffset <= young]).toEqual([true, true]);
+    expect(await machine.settle(manager.cleaner?.cleanOnce() ?? Promise.resolve(false))).toBe(true);
+    const end = log.endOffset;
+    await machine.run(150_000);
+    await machine.settle(manager.deleteOldSegments());
+    expect([log.startOffset, log.endOffset]).toEqual([end, end]);
+  });
+
+  test("alone keeps what is old: only what lies below the log's start goes", async () => {
+    const machine = new Machine({ config: { ...config, retentionMs: 1 } });
+    const manager = await machine.open();
+    const log = await filled(machine, manager, "t");
+    expect(await machine.settle(manager.deleteOldSegments())).toBe(0);
+    log.advanceStartOffset(15);
+    expect(await machine.settle(manager.deleteOldSegments())).toBeGreaterThan(1);
+    expect([log.startOffset, (log.segments[1]?.baseOffset ?? 0) > 15]).toEqual([15, true]);
+  });
+});
