@@ -143,7 +143,7 @@ describe("what old producers send", () => {
     const strange = Buffer.from(good);
     strange.writeInt8(3, 16);
     const flipped = Buffer.from(good);
-    flipped.writeUInt8(good.readUInt8(30) ^ 1, 30);
+    flipped.writeUInt8(good.readUInt8(good.length - 1) ^ 1, good.length - 1);
     const long = Buffer.from(good);
     long.writeInt32BE(2, 30);
     sealed(long);
