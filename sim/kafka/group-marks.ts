@@ -20,6 +20,10 @@ export const GROUP_MARKS = [
   "offsets expired",
   "offsets of deleted partitions removed",
   "group deleted",
+  "log cleaned",
+  "log cleaned and made smaller",
+  "cleaning aborted",
+  "compaction completed at start",
 ] as const;
 
 export class GroupMarks {
@@ -28,6 +32,7 @@ export class GroupMarks {
   hear({ message, fields }: HeardLine): void {
     this.#count(message);
     if (message === "groups loaded" && Number(fields["members"]) > 0) this.#count("groups loaded with members");
+    if (message === "log cleaned" && fields["shrunk"] === true) this.#count("log cleaned and made smaller");
     if (message === "groups unloaded" && Number(fields["waiting"]) > 0) this.#count("groups unloaded with members that wait");
   }
 

@@ -67,6 +67,7 @@ export interface ConsumerOptions {
 
 const ROUND_MS = 100;
 const RETRY_MS = 80;
+const TEND_MS = 200;
 const FETCH_BYTES = 20_000;
 
 /** One process of one consumer: joins, reads what it owns, commits, until it leaves or its process ends. */
@@ -298,6 +299,7 @@ export class Crew {
   /** Processes beside those: of the same instance as one of them. */
   readonly #rivals: Consumer[] = [];
   #isCalm = false;
+  #isOver = false;
   #running: Promise<void> = Promise.resolve();
   incidents = 0;
   #commits = 0;
@@ -336,14 +338,23 @@ export class Crew {
     await this.#running;
     for (const rival of this.#rivals.splice(0)) await rival.die();
     for (const [place, consumer] of this.#places.entries()) {
-      if (consumer?.fenced === true) {
-        await consumer.die();
-        this.#fill(place);
-      } else if (consumer === undefined) {
-        this.#fill(place);
-      }
+      if (consumer === undefined) this.#fill(place);
       this.#places[place]?.wake();
       this.#places[place]?.subscribe(this.options.topics);
+    }
+    this.#running = this.#tend();
+    this.#running.catch((error: unknown) => this.#host.fail(error as Error));
+  }
+
+  /** Who was fenced by another that is gone by now may hear of it late. */
+  async #tend(): Promise<void> {
+    while (!this.#isOver) {
+      for (const [place, consumer] of this.#places.entries()) {
+        if (consumer?.fenced !== true) continue;
+        await this.#end(place, (gone) => gone.die());
+        this.#fill(place);
+      }
+      await this.#pause(TEND_MS);
     }
   }
 
@@ -352,6 +363,8 @@ export class Crew {
   }
 
   async leave(): Promise<void> {
+    this.#isOver = true;
+    await this.#running;
     await Promise.all(this.consumers.map((consumer) => consumer.leave()));
   }
 
