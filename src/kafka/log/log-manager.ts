@@ -212,6 +212,11 @@ export class LogManager {
     }
   }
 
+  /** Settings have changed: of one topic, or of all. */
+  reconfigure(topic?: string): void {
+    for (const log of this.#allLogs()) if (topic === undefined || log.topic === topic) log.config = this.#options.configOf(log.topic);
+  }
+
   #directoryOf(log: PartitionLog): LogDirectory | undefined {
     return this.#directories.find((one) => one.path === log.logDirectory);
   }

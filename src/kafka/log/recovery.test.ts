@@ -199,6 +199,45 @@ describe("a log that was closed", () => {
     expect(await bench.readAll()).toEqual(before);
   });
 
+  test("has a compaction completed of which only indexes were left to be renamed: they are built anew, the one of aborted transactions too", async () => {
+    for (const left of [["txnindex"], ["timeindex", "txnindex"], ["index", "timeindex", "txnindex"]]) {
+      const bench = filled();
+      const before = await meaning(bench);
+      await bench.settle(bench.log.close());
+      const files = new Map([...bench.files().keys()].map((file) => [file, bench.content(file)]));
+      const base = bench.log.segments.find((segment) => segment.txns.table.count > 0)?.baseOffset ?? -1;
+      for (const kind of left) bench.node.host.disk.renameSync(`${bench.directory}/${name(base, kind)}`, `${bench.directory}/${name(base, kind)}.swap`);
+      await bench.reopen({ clean: true });
+      expect(await meaning(bench)).toEqual(before);
+      await bench.settle(bench.log.close());
+      for (const [file, content] of files) expect([file, bench.content(file).equals(content)]).toEqual([file, true]);
+      expect([...bench.files().keys()]).toEqual([...files.keys()]);
+    }
+  });
+
+  test("has a compaction undone of which a file is not yet renamed, and completed where all are, whatever has become of the old files", async () => {
+    for (const [stage, old, completed] of [
+      ["cleaned", "", false],
+      ["mixed", "", false],
+      ["swap", "", true],
+      ["swap", ".deleted", true],
+    ] as const) {
+      const bench = filled();
+      const before = await bench.readAll();
+      await bench.settle(bench.log.close());
+      const [, second] = bench.log.segments;
+      const base = second?.baseOffset ?? 0;
+      const merged = Buffer.concat([bench.content(name(0, "log")), bench.content(name(base, "log"))]);
+      bench.write(`${name(0, "log")}.${stage === "cleaned" ? "cleaned" : "swap"}`, merged);
+      bench.write(`${name(0, "index")}.${stage === "swap" ? "swap" : "cleaned"}`, Buffer.alloc(8));
+      if (old !== "") for (const kind of ["log", "index", "timeindex"]) bench.node.host.disk.renameSync(`${bench.directory}/${name(0, kind)}`, `${bench.directory}/${name(0, kind)}${old}`);
+      await bench.reopen({ clean: true });
+      expect([stage, old, bench.log.segments[0]?.sizeBytes === merged.length]).toEqual([stage, old, completed]);
+      expect(await bench.readAll()).toEqual(before);
+      expect([...bench.files().keys()].filter((file) => /\.(cleaned|swap|deleted)$/.test(file))).toEqual([]);
+    }
+  });
+
   test("from a broker without producer state gets empty snapshots instead of a search", async () => {
     const bench = filled();
     await bench.settle(bench.log.close());
