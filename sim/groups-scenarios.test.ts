@@ -14,7 +14,7 @@ import { syncGroup } from "../src/kafka/protocol/messages/sync-group.ts";
 import { GROUP_METADATA_TOPIC } from "../src/kafka/protocol/internal-topics.ts";
 import { checkCoordinators, checkReplicas } from "./kafka/check-group-state.ts";
 import { orUndefined } from "./kafka/client.ts";
-import { BROKER_PORT } from "./kafka/cluster-world.ts";
+import { BROKER_PORT, LOG_DIRECTORY } from "./kafka/cluster-world.ts";
 import { Consumer, Ledger } from "./kafka/group-workload.ts";
 import { Scenario, type ScenarioOptions } from "./kafka/scenario.ts";
 import { storedLogs } from "./kafka/stored-logs.ts";
@@ -354,6 +354,32 @@ test("replicas of the offsets topic are compacted while their leader changes to 
     expect(await g.committed("g0")).toBe(offset);
     await g.finish();
     for (const node of s.cluster.brokers) expect(must(storedLogs(node).get(`${GROUP_METADATA_TOPIC}-0`), "log").bytes.length).toBeLessThan(8 * 2048);
+  });
+});
+
+test("a broker that is killed while it puts a cleaned segment in its place completes that when it starts, and has lost nothing", async () => {
+  await Groups.play({ settings: ["offsets.topic.segment.bytes=2048", "log.cleaner.backoff.ms=100", "log.cleaner.min.cleanable.ratio=0.1"] }, async (g) => {
+    const { s } = g;
+    const [victim] = s.others(g.coordinator);
+    const { disk } = s.cluster.node(victim);
+    disk.options.syncMs = [60, 120];
+    const directory = `${LOG_DIRECTORY}/${GROUP_METADATA_TOPIC}-0`;
+    const swaps = (): boolean => {
+      const found = disk.files.find(directory);
+      return found?.kind === "directory" && [...found.entries.keys()].some((name) => name.endsWith(".log.swap"));
+    };
+    for (let offset = 1; s.heard("compaction completed at start", victim).length === 0; ) {
+      expect(offset).toBeLessThan(2000);
+      const committing = (async () => {
+        for (let times = 0; times < 40; times++) await commitOffsets(g.client, `g${times % 5}`, [{ ...T0, offset: offset++, metadata: "" }], { memberId: "", generation: -1 });
+      })();
+      await s.until("segments are exchanged", swaps, 60_000);
+      s.kill(victim);
+      await g.settle(committing);
+      s.start(victim);
+      await s.until("all are in sync", () => s.isr(GROUP_METADATA_TOPIC).length === 3, 60_000);
+    }
+    await g.finish();
   });
 });
 
