@@ -87,10 +87,10 @@ describe.runIf(able)("groups on a directory that ours and Apache's take turns on
   test("Apache's decoder reads what ours has stored of groups", SLOW, async () => {
     const client = confluentKafka(cluster.bootstrap);
     for (const story of [dynamic, fixed]) await cluster.createTopic(story.topic, story.partitions);
-    for (const instance of ["one", "two"]) {
+    for (const instanceId of ["one", "two"]) {
       dynamic.join(client);
       // librdkafka takes a static member that comes back after an outage of its coordinator for a second one (its commit from before is fenced).
-      fixed.join(javaClient(tools as JavaTools, cluster.bootstrap), instance);
+      fixed.join(javaClient(tools as JavaTools, cluster.bootstrap), { instanceId });
     }
     for (const story of [dynamic, fixed]) {
       await story.shared();

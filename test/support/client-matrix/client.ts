@@ -16,6 +16,13 @@ export interface Seen {
   readonly value: string;
 }
 
+export interface MemberOptions {
+  /** Of a static member. */
+  readonly instanceId?: string;
+  /** Keeps what it has while the group rebalances (KIP-429). */
+  readonly cooperative?: boolean;
+}
+
 /** What one of the world's clients can do, each call a process of its own; a call rejects with what the client had to say. */
 export interface ClientUnderTest {
   readonly name: string;
@@ -25,7 +32,7 @@ export interface ClientUnderTest {
   /** Resolves when all are acknowledged by all in-sync replicas. */
   produce(topic: string, messages: readonly Message[], codec: Codec): Promise<void>;
   /** Joins a group from the beginning of the topic, with a session of 6 s, and commits what it has seen within a moment. */
-  consumer(topic: string, group: string, options?: { readonly instanceId?: string }): Consumer;
+  consumer(topic: string, group: string, options?: MemberOptions): Consumer;
   /** By partition; undefined: it can't. */
   readonly committed?: (group: string, topic: string) => Promise<ReadonlyMap<number, number>>;
 }
@@ -33,6 +40,8 @@ export interface ClientUnderTest {
 /** What a driver says, a JSON object a line. */
 export type ConsumerEvent =
   | { readonly event: "assigned"; readonly partitions: readonly number[] }
+  /** Besides those that it has. */
+  | { readonly event: "added"; readonly partitions: readonly number[] }
   | { readonly event: "revoked"; readonly partitions: readonly number[] }
   | { readonly event: "committed"; readonly offsets: Readonly<Record<string, number>> }
   | { readonly event: "error"; readonly message: string }
@@ -66,7 +75,8 @@ export class Consumer {
   #hear(event: ConsumerEvent): void {
     switch (event.event) {
       case "assigned":
-        this.assigned.clear();
+      case "added":
+        if (event.event === "assigned") this.assigned.clear();
         for (const partition of event.partitions) this.assigned.add(partition);
         this.assignments++;
         return;

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { KafkaCluster } from "../kafka-cluster.ts";
 import { eventually } from "../processes.ts";
-import type { ClientUnderTest, Codec, Consumer, Message } from "./client.ts";
+import type { ClientUnderTest, Codec, Consumer, MemberOptions, Message } from "./client.ts";
 import { Observer } from "./observer.ts";
 
 /** A session, and the time that the members that are left need to hear of its end. */
@@ -30,8 +30,8 @@ export class GroupUnderTest {
     this.observer = new Observer(cluster);
   }
 
-  join(client: ClientUnderTest, instanceId?: string): Consumer {
-    const member = client.consumer(this.topic, this.group, instanceId === undefined ? {} : { instanceId });
+  join(client: ClientUnderTest, options: MemberOptions = {}): Consumer {
+    const member = client.consumer(this.topic, this.group, options);
     this.members.push(member);
     this.#everyone.push(member);
     return member;

@@ -18,7 +18,7 @@ const RECORDS = 100;
  * that is produced with each of its codecs is seen once; a member is killed, another leaves, and nothing is lost or
  * seen again; what is committed is where the topic ends. `subject` is asked for when the tests run.
  */
-export function judgeClient(name: string, subject: () => Subject, options: { readonly staticMembers?: boolean } = {}): void {
+export function judgeClient(name: string, subject: () => Subject, options: { readonly staticMembers?: boolean; readonly cooperativeMembers?: boolean } = {}): void {
   describe(name, () => {
     let story: GroupUnderTest;
     let client: ClientUnderTest;
@@ -68,17 +68,46 @@ export function judgeClient(name: string, subject: () => Subject, options: { rea
     });
 
     test.runIf(options.staticMembers === true)("a static member that stops and comes back within its session gets its partitions back, and the other notices nothing", async () => {
-      const stays = story.join(client, "stays");
-      const restarts = story.join(client, "restarts");
+      const stays = story.join(client, { instanceId: "stays" });
+      const restarts = story.join(client, { instanceId: "restarts" });
       await story.shared();
       const [before, assignments] = [[...restarts.assigned], stays.assignments];
       await story.stop(restarts);
-      const again = story.join(client, "restarts");
+      const again = story.join(client, { instanceId: "restarts" });
       await story.shared();
       await story.produce(client, 30);
       await story.seenOnce();
       expect([...again.assigned]).toEqual(before);
       expect(stays.assignments).toBe(assignments);
+    });
+
+    test.runIf(options.cooperativeMembers === true)("cooperative members keep what they have while others join and leave", async () => {
+      const { cluster } = subject();
+      const cooperative = new GroupUnderTest(cluster, { name: `${slug(name)}-cooperative`, partitions: 6 });
+      try {
+        await createTopic(subject(), cooperative.topic, cooperative.partitions);
+        const first = cooperative.join(client, { cooperative: true });
+        await cooperative.shared();
+        await cooperative.produce(client, 60);
+        cooperative.join(client, { cooperative: true });
+        await cooperative.shared();
+        const kept = [...first.assigned];
+        const leaving = cooperative.join(client, { cooperative: true });
+        await cooperative.shared();
+        expect(kept).toEqual(expect.arrayContaining([...first.assigned]));
+        await cooperative.produce(client, 60);
+        await cooperative.seenOnce();
+        await cooperative.committed();
+        const stays = [...first.assigned];
+        await cooperative.stop(leaving);
+        await cooperative.shared(LEAVE_MS_MAX);
+        expect([...first.assigned]).toEqual(expect.arrayContaining(stays));
+        await cooperative.produce(client, 60);
+        await cooperative.seenOnce();
+        await cooperative.committed();
+      } finally {
+        await cooperative.close();
+      }
     });
   });
 }

@@ -28,7 +28,7 @@ def create():
 
 def produce():
     failures = []
-    producer = Producer({**BOOTSTRAP, "acks": "all", "compression.type": OPTIONS["codec"], "linger.ms": 20})
+    producer = Producer({**BOOTSTRAP, "acks": "all", "compression.type": OPTIONS["codec"], "linger.ms": 20, "request.timeout.ms": 5000, "reconnect.backoff.max.ms": 500})
     for line in sys.stdin:
         message = json.loads(line)
         producer.produce(OPTIONS["topic"], message["value"], message["key"], on_delivery=lambda error, _message: error and failures.append(error.str()))
@@ -46,14 +46,15 @@ def consume():
             tell("committed", offsets={p.partition: p.offset for p in partitions if p.offset >= 0})
 
     instance = {"group.instance.id": OPTIONS["instanceId"]} if "instanceId" in OPTIONS else {}
+    cooperative = OPTIONS.get("cooperative", False)
     consumer = Consumer({
-        **BOOTSTRAP, **instance,
+        **BOOTSTRAP, **instance, "partition.assignment.strategy": "cooperative-sticky" if cooperative else "range,roundrobin",
         "group.id": OPTIONS["group"], "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200,
         "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "on_commit": committed,
     })
     consumer.subscribe(
         [OPTIONS["topic"]],
-        on_assign=lambda _consumer, partitions: tell("assigned", partitions=[p.partition for p in partitions]),
+        on_assign=lambda _consumer, partitions: tell("added" if cooperative else "assigned", partitions=[p.partition for p in partitions]),
         on_revoke=lambda _consumer, partitions: tell("revoked", partitions=[p.partition for p in partitions]),
     )
     while not stopping:

@@ -64,14 +64,18 @@ export class JavaTools {
     return stdout;
   }
 
-  /** kafka-consumer-groups.sh --describe, of one group or of all. */
+  /** What kafka-consumer-groups.sh says. */
+  consumerGroups(bootstrap: string, ...args: readonly string[]): Promise<string> {
+    return this.run(this.release.consumerGroupCommand, ["--bootstrap-server", bootstrap, ...args]);
+  }
+
+  /** Of one group or of all. */
   async describeGroups(bootstrap: string, group?: string): Promise<DescribedOffset[]> {
-    const output = await this.run(this.release.consumerGroupCommand, ["--bootstrap-server", bootstrap, "--describe", ...(group === undefined ? ["--all-groups"] : ["--group", group])]);
-    return describedOffsets(output);
+    return describedOffsets(await this.consumerGroups(bootstrap, "--describe", ...(group === undefined ? ["--all-groups"] : ["--group", group])));
   }
 }
 
-/** A line of kafka-consumer-groups.sh. */
+/** A line of kafka-consumer-groups.sh --describe. */
 export interface DescribedOffset {
   readonly group: string;
   readonly topic: string;
@@ -99,10 +103,11 @@ export function javaClient(tools: JavaTools, bootstrap: string): ClientUnderTest
       const args = ["--bootstrap-server", bootstrap, "--topic", topic, readerProperty, "parse.key=true", "--compression-codec", codec, "--request-required-acks", "all"];
       await tools.run(consoleProducer, args, messages.map(({ key, value }) => `${key}\t${value}\n`).join(""));
     },
-    consumer: (topic, group, { instanceId } = {}) => {
+    consumer: (topic, group, { instanceId, cooperative = false } = {}) => {
       const instance = instanceId === undefined ? [] : ["--group-instance-id", instanceId];
-      const args = ["--bootstrap-server", bootstrap, "--topic", topic, "--group-id", group, ...instance, "--session-timeout", "6000", "--verbose", "--consumer.config", CONFIG];
-      return verifiableConsumer(tools.classPath, args);
+      const assignor = cooperative ? ["--assignment-strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"] : [];
+      const args = ["--bootstrap-server", bootstrap, "--topic", topic, "--group-id", group, ...instance, ...assignor, "--session-timeout", "6000", "--verbose", "--consumer.config", CONFIG];
+      return verifiableConsumer(tools.classPath, args, { cooperative });
     },
     committed: async (group, topic) => {
       const described = (await tools.describeGroups(bootstrap, group)).filter((line) => line.topic === topic);
@@ -112,8 +117,8 @@ export function javaClient(tools: JavaTools, bootstrap: string): ClientUnderTest
 }
 
 /** org.apache.kafka.tools.VerifiableConsumer of any release: it commits behind every poll, and leaves at SIGTERM. */
-export function verifiableConsumer(classPath: string, args: readonly string[]): Consumer {
-  return new Consumer((options) => new ServerProcess("java", [...JVM, "-cp", classPath, "org.apache.kafka.tools.VerifiableConsumer", ...args], options), eventOf);
+export function verifiableConsumer(classPath: string, args: readonly string[], { cooperative = false }: { readonly cooperative?: boolean } = {}): Consumer {
+  return new Consumer((options) => new ServerProcess("java", [...JVM, "-cp", classPath, "org.apache.kafka.tools.VerifiableConsumer", ...args], options), (line) => eventOf(line, cooperative ? "added" : "assigned"));
 }
 
 interface Line {
@@ -128,12 +133,12 @@ interface Line {
   readonly value?: string;
 }
 
-function eventOf(text: string): ConsumerEvent | undefined {
+function eventOf(text: string, assigned: "assigned" | "added"): ConsumerEvent | undefined {
   if (!text.startsWith("{")) return text.includes(" ERROR ") ? { event: "error", message: text } : undefined;
   const line = JSON.parse(text) as Line;
   switch (line.name) {
     case "partitions_assigned":
-      return { event: "assigned", partitions: line.partitions?.map(({ partition }) => partition) ?? [] };
+      return { event: assigned, partitions: line.partitions?.map(({ partition }) => partition) ?? [] };
     case "partitions_revoked":
       return { event: "revoked", partitions: line.partitions?.map(({ partition }) => partition) ?? [] };
     case "offsets_committed":

@@ -1,5 +1,6 @@
-// kafkajs's part in the client matrix: `kafkajs.mjs <create|produce|consume|committed> <options as JSON>`.
-// `produce` reads a JSON object a line, {"key", "value"}; `consume` prints one for each of its events, until SIGTERM.
+// kafkajs's part in the client matrix: `kafkajs.mjs <create|produce|consume|committed|administer> <options as JSON>`.
+// `produce` reads a JSON object a line, {"key", "value"}; `consume` prints one for each of its events, until SIGTERM;
+// `administer` sets a group's offsets, lists, describes and deletes it, and prints what it saw.
 import { text } from "node:stream/consumers";
 import kafkajs from "kafkajs";
 import snappyCodec from "kafkajs-snappy";
@@ -64,6 +65,17 @@ const commands = {
       const [topic] = await admin.fetchOffsets({ groupId: options.group, topics: [options.topic] });
       const stored = topic.partitions.filter(({ offset }) => offset !== "-1");
       console.log(JSON.stringify(Object.fromEntries(stored.map(({ partition, offset }) => [partition, Number(offset)]))));
+    }),
+
+  administer: () =>
+    withAdmin(async (admin) => {
+      const { groupId, topic } = options;
+      const listed = async () => (await admin.listGroups()).groups.some((group) => group.groupId === groupId);
+      await admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: "5" }, { partition: 1, offset: "7" }] });
+      const before = await listed();
+      const { groups } = await admin.describeGroups([groupId]);
+      await admin.deleteGroups([groupId]);
+      console.log(JSON.stringify({ listed: before, state: groups[0].state, listedStill: await listed() }));
     }),
 };
 

@@ -1,5 +1,6 @@
-// @platformatic/kafka's part in the client matrix, on Node 24: `platformatic.mjs <create|produce|consume|committed> <options as JSON>`.
-// `produce` reads a JSON object a line, {"key", "value"}; `consume` prints one for each of its events, until SIGTERM.
+// @platformatic/kafka's part in the client matrix, on Node 24: `platformatic.mjs <create|produce|consume|committed|administer> <options as JSON>`.
+// `produce` reads a JSON object a line, {"key", "value"}; `consume` prints one for each of its events, until SIGTERM;
+// `administer` sets a group's offsets, lists, describes and deletes it, and prints what it saw.
 import { text } from "node:stream/consumers";
 import { Admin, Consumer, ProduceAcks, Producer, stringDeserializers, stringSerializers } from "@platformatic/kafka";
 
@@ -53,6 +54,18 @@ const commands = {
       const [group] = await admin.listConsumerGroupOffsets({ groups: [options.group] });
       const stored = group.topics.find(({ name }) => name === options.topic)?.partitions ?? [];
       console.log(JSON.stringify(Object.fromEntries(stored.map(({ partitionIndex, committedOffset }) => [partitionIndex, Number(committedOffset)]))));
+    }),
+
+  administer: () =>
+    withAdmin(async (admin) => {
+      const { groupId, topic } = options;
+      const listed = async () => (await admin.listGroups()).has(groupId);
+      await admin.alterConsumerGroupOffsets({ groupId, topics: [{ name: topic, partitionOffsets: [{ partition: 0, offset: 5n }, { partition: 1, offset: 7n }, { partition: 2, offset: 9n }] }] });
+      await admin.deleteConsumerGroupOffsets({ groupId, topics: [{ name: topic, partitionIndexes: [2] }] });
+      const before = await listed();
+      const groups = await admin.describeGroups({ groups: [groupId], includeAuthorizedOperations: true });
+      await admin.deleteGroups({ groups: [groupId] });
+      console.log(JSON.stringify({ listed: before, state: groups.get(groupId).state, listedStill: await listed() }));
     }),
 };
 

@@ -27,8 +27,8 @@ export function scriptedClient({ name, command: [interpreter, script], codecs, b
     produce: async (topic, messages, codec) => {
       await call("produce", { topic, codec }, messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
     },
-    consumer: (topic, group, { instanceId } = {}) => {
-      const args = argumentsOf("consume", { topic, group, ...(instanceId === undefined ? {} : { instanceId }) });
+    consumer: (topic, group, member = {}) => {
+      const args = argumentsOf("consume", { topic, group, ...member });
       return new Consumer((process) => new ServerProcess(interpreter, args, process), driverEvent);
     },
     committed: async (group, topic) => offsetsOf(await call("committed", { group, topic, partitions: PARTITIONS })),
