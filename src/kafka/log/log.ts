@@ -137,7 +137,7 @@ export class PartitionLog {
     return Math.min(this.recoveryPoint, this.lastStableOffset, this.#end.segments.active.baseOffset);
   }
 
-  /** How many truncations have begun. */
+  /** How many truncations that dropped something have begun. */
   get truncations(): number {
     return this.#truncations;
   }
@@ -377,12 +377,12 @@ export class PartitionLog {
   truncateTo(offset: number): Promise<boolean> {
     assert(offset >= 0, `${this.name} cannot be truncated to ${offset}`);
     return this.#exclusively(async () => {
-      this.#truncations++;
       if (offset >= this.endOffset) {
         this.#end.epochs.truncateFromEnd(this.endOffset);
         this.#end.saveEpochs();
         return false;
       }
+      this.#truncations++;
       const segment = this.#end.segments.floor(offset);
       if (segment === undefined) this.#startOver(offset);
       else await this.#truncateIn(segment, offset);

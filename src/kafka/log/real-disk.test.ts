@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { realHost } from "../../host/real/host.ts";
 import { defaultLogConfig } from "./log-config.ts";
-import { LogManager, logManagerDefaults } from "./log-manager.ts";
+import { LogManager, logManagerDefaults, type LogManagerOptions } from "./log-manager.ts";
 import type { PartitionLog } from "./log.ts";
 import { offsetsIn, testBatch } from "./testing.ts";
 
@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function open(): Promise<LogManager> {
+function open(options: Partial<LogManagerOptions> = {}): Promise<LogManager> {
   return LogManager.open({
     ...logManagerDefaults,
     host: realHost({ logLevel: "error" }),
@@ -30,6 +30,7 @@ function open(): Promise<LogManager> {
     onDirectoryFailed: (_directory, error) => {
       throw error;
     },
+    ...options,
   });
 }
 
@@ -76,4 +77,30 @@ test("small and large batches, over segments, a clean stop and a crash, on this 
   const third = await open();
   expect(third.get("t", 0)?.endOffset).toBe(301);
   await third.close();
+});
+
+test("a compaction on this machine's disk keeps the last record of a key and the age of its segment, and a start finds nothing to do", async () => {
+  const cleaner = { backoffMs: 15_000, dedupeBufferBytes: 1024 * 1024, ioBufferLoadFactor: 0.9, ioBufferBytes: 65_536 };
+  const compacted: Partial<LogManagerOptions> = { cleaner, isCompacted: () => true, configOf: () => ({ ...defaultLogConfig, segmentBytes: 100_000, cleanupPolicy: ["compact"], fileDeleteDelayMs: 0 }) };
+  const first = await open(compacted);
+  const log = await first.getOrCreate("t", 0);
+  await appendAll(
+    log,
+    Array.from({ length: 300 }, () => 1000),
+  );
+  log.setHighWatermark(300);
+  await log.flush();
+  const files = readdirSync(log.directory).filter((name) => name.endsWith(".log"));
+  expect(files.length).toBe(4);
+  for (const name of files.slice(0, -1)) utimesSync(join(log.directory, name), 1_600_000_000, 1_600_000_000);
+  expect(await first.cleaner?.cleanOnce()).toBe(true);
+  expect([log.segments.slice(0, -1).map((segment) => segment.sizeBytes > 0), log.endOffset]).toEqual([[false, false, true], 300]);
+  for (const name of files.slice(0, -1)) expect(statSync(join(log.directory, name)).mtimeMs).toBe(1_600_000_000_000);
+  await first.close();
+  expect(readFileSync(join(directory, "cleaner-offset-checkpoint"), "utf8")).toBe(`0\n1\nt 0 ${log.segments.at(-1)?.baseOffset}\n`);
+
+  const second = await open(compacted);
+  expect([second.get("t", 0)?.endOffset, second.get("t", 0)?.segments.length, await second.cleaner?.cleanOnce()]).toEqual([300, 4, false]);
+  expect(readdirSync(log.directory).filter((name) => /\.(cleaned|swap)$/.test(name))).toEqual([]);
+  await second.close();
 });
