@@ -1,6 +1,9 @@
 /** Stream sockets. Errors are operational: an `Error` with a Node-style `code` (ECONNREFUSED, ECONNRESET, EADDRINUSE, ETIMEDOUT, …). */
 export interface Network {
-  /** Rejects with EADDRINUSE, EACCES or EADDRNOTAVAIL. `host` undefined means every address; port 0 means any free port. */
+  /**
+   * Rejects with EADDRINUSE, EACCES, EADDRNOTAVAIL or ENOTFOUND. `host` undefined means every address, a name all the
+   * addresses that it has (of which the listener gives the first), port 0 any port that is free on all of them.
+   */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
   /** Rejects with ECONNREFUSED, ETIMEDOUT, ENOTFOUND, … The connection delivers nothing until `start`. */
   connect(options: ConnectOptions): Promise<Connection>;

@@ -1,10 +1,21 @@
 import { spawnSync } from "node:child_process";
+import type * as dns from "node:dns/promises";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { Server } from "node:net";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { errorCode } from "../../lib/error.ts";
 import type { Connection } from "../net.ts";
 import { realHost } from "./host.ts";
+
+/** What the name service knows in these tests; the sockets are real. */
+const names = vi.hoisted(() => new Map<string, readonly string[]>());
+vi.mock("node:dns/promises", async (importOriginal) => ({
+  ...(await importOriginal<typeof dns>()),
+  lookup: (name: string) => Promise.resolve((names.get(name) ?? []).map((address) => ({ address, family: address.includes(":") ? 6 : 4 }))),
+}));
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === "::1"));
 
 const host = realHost({ logLevel: "silent" });
 const directory = mkdtempSync(join(tmpdir(), "odradek-host-"));
@@ -147,5 +158,85 @@ describe("sockets", () => {
     await expect(host.net.listen({ host: "127.0.0.1", port: listener.port }, () => undefined)).rejects.toMatchObject({ code: "EADDRINUSE" });
     await listener.close();
     await expect(host.net.connect({ host: "127.0.0.1", port: listener.port, timeoutMs: 1000 })).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  describe("at a name", () => {
+    // Of 127.0.0.0/8 other systems than Linux have 127.0.0.1 only.
+
+    /** The address that was reached, or why none was. */
+    async function reach(address: string, port: number): Promise<string> {
+      try {
+        const connection = await host.net.connect({ host: address, port, timeoutMs: 1000 });
+        const reached = connection.remoteHost;
+        connection.destroy();
+        return reached;
+      } catch (error) {
+        return errorCode(error) ?? String(error);
+      }
+    }
+
+    test("localhost answers on 127.0.0.1 and, where the machine has it, ::1, on one port, until it is closed", async () => {
+      const listener = await host.net.listen({ host: "localhost", port: 0 }, (connection) => connection.destroy());
+      const { port } = listener;
+      expect(listener.host).toBe("127.0.0.1");
+      expect(await reach("127.0.0.1", port)).toBe("127.0.0.1");
+      if (hasIpv6) expect(await reach("::1", port)).toBe("::1");
+      else console.warn("SKIPPED ::1: this machine has no such address");
+      await listener.close();
+      expect(await reach("127.0.0.1", port)).toBe("ECONNREFUSED");
+      if (hasIpv6) expect(await reach("::1", port)).toBe("ECONNREFUSED");
+    });
+
+    test.runIf(hasIpv6)("a literal address opens no other", async () => {
+      const listener = await host.net.listen({ host: "::1", port: 0 }, (connection) => connection.destroy());
+      expect(await reach("::1", listener.port)).toBe("::1");
+      expect(await reach("127.0.0.1", listener.port)).toBe("ECONNREFUSED");
+      await listener.close();
+    });
+
+    test.runIf(process.platform === "linux")("every address is opened once, though the name service gives one twice", async () => {
+      names.set("twice.test", ["127.0.0.1", "127.0.0.2", "127.0.0.1"]);
+      const listener = await host.net.listen({ host: "twice.test", port: 0 }, (connection) => connection.destroy());
+      expect(await reach("127.0.0.2", listener.port)).toBe("127.0.0.2");
+      await listener.close();
+    });
+
+    test("an address that this machine lacks is left out, and is the error where there is no other", async () => {
+      names.set("partly.test", ["192.0.2.1", "127.0.0.1"]);
+      const listener = await host.net.listen({ host: "partly.test", port: 0 }, (connection) => connection.destroy());
+      expect(await reach("127.0.0.1", listener.port)).toBe("127.0.0.1");
+      await listener.close();
+      names.set("nowhere.test", ["192.0.2.1"]);
+      await expect(host.net.listen({ host: "nowhere.test", port: 0 }, () => undefined)).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
+    });
+
+    test.runIf(process.platform === "linux")("taken at one of the addresses: EADDRINUSE, and nothing is left open at the others", async () => {
+      names.set("two.test", ["127.0.0.1", "127.0.0.2"]);
+      const holder = await host.net.listen({ host: "127.0.0.2", port: 0 }, () => undefined);
+      await expect(host.net.listen({ host: "two.test", port: holder.port }, () => undefined)).rejects.toMatchObject({ code: "EADDRINUSE" });
+      expect(await reach("127.0.0.1", holder.port)).toBe("ECONNREFUSED");
+      await holder.close();
+    });
+
+    test.runIf(process.platform === "linux")("a free port of the first address that is taken at the second is given up for another", async () => {
+      names.set("two.test", ["127.0.0.1", "127.0.0.2"]);
+      // oxlint-disable-next-line typescript/unbound-method -- below it is applied to its own server
+      const listen = Server.prototype.listen;
+      const chosen: number[] = [];
+      const spy = vi.spyOn(Server.prototype, "listen").mockImplementation(function spied(this: Server, ...args: unknown[]) {
+        const options = args[0] as { host: string; port: number };
+        if (options.host === "127.0.0.2" && chosen.push(options.port) === 1) {
+          process.nextTick(() => this.emit("error", Object.assign(new Error("taken"), { code: "EADDRINUSE" })));
+          return this;
+        }
+        return Reflect.apply(listen, this, args) as Server;
+      });
+      const listener = await host.net.listen({ host: "two.test", port: 0 }, (connection) => connection.destroy());
+      spy.mockRestore();
+      expect(chosen).toHaveLength(2);
+      expect(listener.port).toBe(chosen[1]);
+      expect(await reach("127.0.0.2", listener.port)).toBe("127.0.0.2");
+      await listener.close();
+    });
   });
 });

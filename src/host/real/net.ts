@@ -1,5 +1,7 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { OperationalError } from "../../lib/error.ts";
+import { lookup } from "node:dns/promises";
+import { connect, createServer, isIP, type Server, type Socket } from "node:net";
+import { must } from "../../lib/assert.ts";
+import { errorCode, OperationalError } from "../../lib/error.ts";
 import type { ConnectOptions, Connection, ConnectionHandlers, ListenOptions, Listener, Network } from "../net.ts";
 
 const LISTEN_BACKLOG = 511;
@@ -10,23 +12,23 @@ const END_LINGER_MS = 2000;
 /** How long `end` takes at most, however slowly the peer reads. */
 const END_MS_MAX = 30_000;
 
+/** How many free ports of a name's first address are tried at its others. */
+const FREE_PORT_TRIES = 20;
+
 export const realNetwork: Network = {
+  /** A name is listened on at each address that it has and this machine can open. */
   async listen(options: ListenOptions, onConnection) {
-    const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
-      // A connection that was reset before it was accepted has no address left.
-      if (socket.remoteAddress === undefined) socket.destroy();
-      else onConnection(new SocketConnection(socket));
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ ...(options.host === undefined ? {} : { host: options.host }), port: options.port, backlog: LISTEN_BACKLOG }, () => {
-        server.off("error", reject);
-        resolve();
-      });
-    });
-    // accept() can fail for want of descriptors; the server goes on when there are some again.
-    server.on("error", () => undefined);
-    return new ServerListener(server);
+    const { host, port } = options;
+    if (host === undefined || isIP(host) !== 0) return new ServerListener([await listenAt(host, port, onConnection)]);
+    const addresses = await addressesOf(host);
+    for (let tries = 1; ; tries++) {
+      try {
+        return new ServerListener(await listenAtAll(addresses, port, onConnection));
+      } catch (error) {
+        // The port that the system chose at the first address belongs to somebody else at another.
+        if (port !== 0 || errorCode(error) !== "EADDRINUSE" || tries === FREE_PORT_TRIES) throw error;
+      }
+    }
   },
 
   connect(options: ConnectOptions) {
@@ -50,22 +52,79 @@ export const realNetwork: Network = {
   },
 };
 
+async function listenAt(host: string | undefined, port: number, onConnection: (connection: Connection) => void): Promise<Server> {
+  const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    // A connection that was reset before it was accepted has no address left.
+    if (socket.remoteAddress === undefined) socket.destroy();
+    else onConnection(new SocketConnection(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ ...(host === undefined ? {} : { host }), port, backlog: LISTEN_BACKLOG }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  // accept() can fail for want of descriptors; the server goes on when there are some again.
+  server.on("error", () => undefined);
+  return server;
+}
+
+/** On one port at all of the addresses, or nowhere. Those that this machine lacks are left out as long as one is had. */
+async function listenAtAll(addresses: readonly string[], port: number, onConnection: (connection: Connection) => void): Promise<Server[]> {
+  const servers: Server[] = [];
+  let missing: unknown;
+  try {
+    for (const address of addresses) {
+      try {
+        servers.push(await listenAt(address, portOf(servers) ?? port, onConnection));
+      } catch (error) {
+        const code = errorCode(error);
+        if (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT") throw error;
+        missing = error;
+      }
+    }
+    if (servers.length === 0) throw missing;
+    return servers;
+  } catch (error) {
+    for (const server of servers) server.close();
+    throw error;
+  }
+}
+
+/** Those of IPv4 first: the first one names the listener. localhost means both loopbacks whatever the machine's files say (RFC 6761). */
+async function addressesOf(name: string): Promise<string[]> {
+  if (name.toLowerCase() === "localhost") return ["127.0.0.1", "::1"];
+  const found = await lookup(name, { all: true });
+  return [...new Set(found.toSorted((a, b) => a.family - b.family).map(({ address }) => address))];
+}
+
+function portOf(servers: readonly Server[]): number | undefined {
+  const [first] = servers;
+  return first === undefined ? undefined : addressOf(first).port;
+}
+
+function addressOf(server: Server): { readonly address: string; readonly port: number } {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new TypeError("not a TCP server");
+  return address;
+}
+
 class ServerListener implements Listener {
   readonly host: string;
   readonly port: number;
-  readonly #server: Server;
+  readonly #servers: readonly Server[];
 
-  constructor(server: Server) {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new TypeError("not a TCP server");
-    this.host = plainAddress(address.address);
-    this.port = address.port;
-    this.#server = server;
+  constructor(servers: readonly Server[]) {
+    const { address, port } = addressOf(must(servers[0], "a server"));
+    this.host = plainAddress(address);
+    this.port = port;
+    this.#servers = servers;
   }
 
   close(): Promise<void> {
-    // close() calls back only when the last connection has ended; the listening socket itself is shut at once.
-    this.#server.close();
+    // close() calls back only when the last connection has ended; the listening sockets themselves are shut at once.
+    for (const server of this.#servers) server.close();
     return Promise.resolve();
   }
 }
