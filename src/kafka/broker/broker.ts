@@ -28,10 +28,14 @@ import { announceLogDirFailure, createOrGetClusterId, createPersistentPaths, gen
 import { paths } from "../znodes/paths.ts";
 import { listChildren } from "../znodes/requests.ts";
 import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import { BrokerSettings } from "./broker-settings.ts";
+import { ConfigAdmin } from "./config-admin.ts";
+import { ConfigWatcher } from "./config-watcher.ts";
 import { Conversions } from "./conversions.ts";
 import { handOver } from "./controlled-shutdown.ts";
 import { controllerEndpoint, endpointOf } from "./endpoints.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
+import { alterConfigsRoute } from "./handlers/alter-configs.ts";
 import { apiVersionsRoute } from "./handlers/api-versions.ts";
 import { clusterControlRoutes } from "./handlers/cluster-control.ts";
 import { controllerRoutes } from "./handlers/controller-requests.ts";
@@ -39,10 +43,12 @@ import { createTopicsRoute } from "./handlers/create-topics.ts";
 import { deleteGroupsRoute } from "./handlers/delete-groups.ts";
 import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
 import { describeClusterRoute } from "./handlers/describe-cluster.ts";
+import { describeConfigsRoute } from "./handlers/describe-configs.ts";
 import { describeGroupsRoute } from "./handlers/describe-groups.ts";
 import { fetchRoute } from "./handlers/fetch.ts";
 import { findCoordinatorRoute } from "./handlers/find-coordinator.ts";
 import { heartbeatRoute } from "./handlers/heartbeat.ts";
+import { incrementalAlterConfigsRoute } from "./handlers/incremental-alter-configs.ts";
 import { initProducerIdRoute } from "./handlers/init-producer-id.ts";
 import { joinGroupRoute } from "./handlers/join-group.ts";
 import { leaveGroupRoute } from "./handlers/leave-group.ts";
@@ -60,6 +66,7 @@ import { OffsetsTopic } from "./offsets-topic.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
 import { readSessionFile, removeOwnNodes, writeSessionFile } from "./session-file.ts";
+import { settingChanges } from "./setting-changes.ts";
 import { gateUntilMetadata, isFromReplica } from "./start-gate.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { TopicConfigs } from "./topic-configs.ts";
@@ -157,28 +164,37 @@ interface BoundListener {
 }
 
 async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Promise<Parts> {
-  const { host, config, layers } = options;
+  const { host } = options;
   const log = host.log.child("broker");
 
   const client = new ZooKeeperClient(host, {
-    connect: config.zookeeperConnect,
-    sessionTimeoutMs: config.zookeeperSessionTimeoutMs,
-    requestsInFlightMax: config.zookeeperMaxInFlightRequests,
+    connect: options.config.zookeeperConnect,
+    sessionTimeoutMs: options.config.zookeeperSessionTimeoutMs,
+    requestsInFlightMax: options.config.zookeeperMaxInFlightRequests,
   });
-  stops.push(() => client.close());
+  const watching = new TaskGroup((error) => host.fail(error));
+  stops.push(async () => {
+    await client.close();
+    // What waits for ZooKeeper ends with the client.
+    await watching.settled();
+  });
   client.start();
   await connected(client, options, log);
   const chroot = await client.makeChroot();
-  if (!chroot.ok) throw new OperationalError("ERR_ZOOKEEPER", `the path in zookeeper.connect=${config.zookeeperConnect} can't be made: ZooKeeper answered ${chroot.code}`);
+  if (!chroot.ok) throw new OperationalError("ERR_ZOOKEEPER", `the path in zookeeper.connect=${options.config.zookeeperConnect} can't be made: ZooKeeper answered ${chroot.code}`);
   const zookeeper = new ZooKeeperSession(client);
   await zookeeper.run(createPersistentPaths());
   const clusterId = await zookeeper.run(createOrGetClusterId(randomUuid(host.random)));
 
-  const { owners, failed } = await readOwners(host, config.logDirs);
-  const identity = settleBrokerId(owners, clusterId, config);
-  const brokerId = identity.kind === "known" ? identity.brokerId : config.reservedBrokerMaxId + (await zookeeper.run(generateBrokerId()));
+  const { owners, failed } = await readOwners(host, options.config.logDirs);
+  const identity = settleBrokerId(owners, clusterId, options.config);
+  const brokerId = identity.kind === "known" ? identity.brokerId : options.config.reservedBrokerMaxId + (await zookeeper.run(generateBrokerId()));
 
-  const topicConfigs = new TopicConfigs(config, log);
+  const settings = new BrokerSettings(brokerId, options, log);
+  await settings.load(zookeeper);
+  // As they are at the start; what changes while the broker runs is read from `settings`.
+  const { config } = settings;
+  const topicConfigs = new TopicConfigs({ topicDefaults: () => settings.config.topicDefaults, interBrokerProtocolVersion: config.interBrokerProtocolVersion }, log);
   await topicConfigs.loadAll(zookeeper);
   const metadata = new MetadataCache();
   const tasks = new TaskGroup((error) => log.error("ZooKeeper could not be told, or the session not noted", { error }));
@@ -200,10 +216,14 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     producerExpirationMs: config.transactionalIdExpirationMs,
     cleaner: config.logCleanerEnable
       ? {
-          backoffMs: config.logCleanerBackoffMs,
+          get backoffMs() {
+            return settings.config.logCleanerBackoffMs;
+          },
           dedupeBufferBytes: config.logCleanerDedupeBufferSize,
           ioBufferLoadFactor: config.logCleanerIoBufferLoadFactor,
-          ioBufferBytes: config.logCleanerIoBufferSize,
+          get ioBufferBytes() {
+            return settings.config.logCleanerIoBufferSize;
+          },
         }
       : undefined,
     isCompacted: isInternalTopic,
@@ -279,6 +299,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     }),
     ...controllerRoutes(() => controller),
   ];
+  const configAdmin = new ConfigAdmin({ brokerId, metadata, settings, zookeeper });
   const clientRoutes: Route[] = [
     metadataRoute({ clusterId, metadata, topicIds, autoCreateTopics: config.autoCreateTopicsEnable, createTopic: (topic) => topics.createWithDefaults(topic), offsetsTopic }),
     describeClusterRoute({ clusterId, metadata }),
@@ -297,8 +318,11 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     listOffsetsRoute(manager),
     offsetForLeaderEpochRoute(manager),
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
-    createTopicsRoute({ topics, topicIds, layers, isController }),
+    createTopicsRoute({ topics, topicIds, settings, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
+    describeConfigsRoute({ brokerId, metadata, settings, zookeeper }),
+    alterConfigsRoute(configAdmin),
+    incrementalAlterConfigsRoute(configAdmin),
     findCoordinatorRoute({ metadata, offsetsTopic, zookeeper }),
     joinGroupRoute(groups),
     syncGroupRoute(groups),
@@ -327,7 +351,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   });
   const listeners: BoundListener[] = [];
   for (const endpoint of config.listeners) {
-    const server = new Server(host, serverOptions(config, endpoint), routes);
+    const server = new Server(host, serverOptions(settings, endpoint), routes);
     await bind(server, endpoint);
     listeners.push({ endpoint, server });
     stops.push(() => server.close());
@@ -352,7 +376,9 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       brokerId,
       interBrokerListener: config.interBrokerListenerName,
       deleteTopicEnable: config.deleteTopicEnable,
-      uncleanLeaderElectionEnable: config.uncleanLeaderElectionEnable,
+      get uncleanLeaderElectionEnable() {
+        return settings.config.uncleanLeaderElectionEnable;
+      },
       autoLeaderRebalanceEnable: config.autoLeaderRebalanceEnable,
       leaderImbalancePerBrokerPercentage: config.leaderImbalancePerBrokerPercentage,
       leaderImbalanceCheckIntervalMs: config.leaderImbalanceCheckIntervalSeconds * 1000,
@@ -377,6 +403,15 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const running = controller;
   stops.push(() => running.close());
   running.start();
+  const watcher = new ConfigWatcher({
+    host,
+    log,
+    zookeeper,
+    tasks: watching,
+    ...settingChanges({ settings, topicConfigs, logs, zookeeper, uncleanElection: (topic) => running.enqueue({ kind: "uncleanElection", topic }) }),
+  });
+  stops.push(() => Promise.resolve(watcher.close()));
+  watcher.start();
   manager.start();
   groups.start();
   // While the servers are still there: whoever waits is told to look elsewhere.
@@ -437,15 +472,20 @@ async function readOwners(host: Host, directories: readonly string[]): Promise<{
   return { owners, failed };
 }
 
-function serverOptions(config: BrokerConfig, endpoint: Endpoint): ConstructorParameters<typeof Server>[1] {
+function serverOptions(settings: BrokerSettings, endpoint: Endpoint): ConstructorParameters<typeof Server>[1] {
+  const { config } = settings;
   return {
     listenerName: endpoint.listenerName,
     host: endpoint.host === "" ? undefined : endpoint.host,
     port: endpoint.port,
     requestBytesMax: config.socketRequestMaxBytes,
     idleMsMax: config.connectionsMaxIdleMs,
-    connectionsPerHostMax: config.maxConnectionsPerIp,
-    connectionsMax: config.maxConnections,
+    get connectionsPerHostMax() {
+      return settings.config.maxConnectionsPerIp;
+    },
+    get connectionsMax() {
+      return settings.config.maxConnections;
+    },
   };
 }
 

@@ -19,7 +19,8 @@ function stage() {
   const zookeeper = { run: <T>(step: Step<T>) => Promise.resolve(run(step)) } as unknown as ZooKeeperSession;
   run(createPersistentPaths());
   const node = new World({ seed: 5 }).addNode("one");
-  const configs = new TopicConfigs(readBrokerConfig(parseProperties("zookeeper.connect=z\nlog.message.format.version=1.0", "f"), "f").config, node.host.log);
+  const { config } = readBrokerConfig(parseProperties("zookeeper.connect=z\nlog.message.format.version=1.0", "f"), "f");
+  const configs = new TopicConfigs({ ...config, topicDefaults: () => config.topicDefaults }, node.host.log);
   const set = (topic: string, settings: Readonly<Record<string, string>>): void => run(writeConfig({ type: "topics", name: topic }, new Map(Object.entries(settings))));
   return { zookeeper, configs, set, lines: () => node.log.lines() };
 }

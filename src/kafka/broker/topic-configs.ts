@@ -8,14 +8,19 @@ import { paths } from "../znodes/paths.ts";
 import { ask, expectCode, getData, listChildren, ZkCode, type Step } from "../znodes/requests.ts";
 import type { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 
+export interface TopicConfigsOptions extends Pick<BrokerConfig, "interBrokerProtocolVersion"> {
+  /** What topics inherit now. */
+  topicDefaults(): TopicConfig;
+}
+
 /** The settings of topics, as ZooKeeper holds them. */
 export class TopicConfigs {
-  readonly #config: Pick<BrokerConfig, "topicDefaults" | "interBrokerProtocolVersion">;
+  readonly #config: TopicConfigsOptions;
   readonly #log: Logger;
   readonly #overrides = new Map<string, EntityConfig>();
   readonly #effective = new Map<string, TopicConfig>();
 
-  constructor(config: Pick<BrokerConfig, "topicDefaults" | "interBrokerProtocolVersion">, log: Logger) {
+  constructor(config: TopicConfigsOptions, log: Logger) {
     this.#config = config;
     this.#log = log;
   }
@@ -41,12 +46,13 @@ export class TopicConfigs {
       const [topic, request] = [topics[index], requests[index]];
       if (topic === undefined || request === undefined) continue;
       expectCode(request, reply, ZkCode.NO_NODE);
-      this.#set(topic, reply.code === ZkCode.NO_NODE ? new Map() : decodeConfig(paths.config("topics", topic), reply.data));
+      this.set(topic, reply.code === ZkCode.NO_NODE ? new Map() : decodeConfig(paths.config("topics", topic), reply.data));
     }
   }
 
-  #set(topic: string, overrides: EntityConfig): void {
-    const { config, ignored } = withOverrides(this.#config.topicDefaults, overrides, this.#config.interBrokerProtocolVersion);
+  /** Its settings are these now. */
+  set(topic: string, overrides: EntityConfig): void {
+    const { config, ignored } = withOverrides(this.#config.topicDefaults(), overrides, this.#config.interBrokerProtocolVersion);
     for (const problem of ignored) this.#log.warn(`a setting of topic ${topic} is ignored: ${problem}`);
     const known = this.#effective.get(topic);
     if (!isInternalTopic(topic) && config.cleanupPolicy.includes("compact") && known?.cleanupPolicy.includes("compact") !== true) {
@@ -59,12 +65,17 @@ export class TopicConfigs {
     this.#effective.set(topic, config);
   }
 
+  /** What topics inherit has changed. */
+  refresh(): void {
+    for (const [topic, overrides] of this.#overrides) this.set(topic, overrides);
+  }
+
   overridesOf(topic: string): EntityConfig {
     return this.#overrides.get(topic) ?? new Map();
   }
 
   of(topic: string): TopicConfig {
-    return this.#effective.get(topic) ?? this.#config.topicDefaults;
+    return this.#effective.get(topic) ?? this.#config.topicDefaults();
   }
 
   forget(topic: string): void {

@@ -2,7 +2,7 @@ import { must } from "../../lib/assert.ts";
 import { OperationalError } from "../../lib/error.ts";
 import { encodeBrokerRegistration, type BrokerRegistration } from "./broker.ts";
 import { decodeClusterId, decodeProducerIdBlock, encodeClusterId, encodeProducerIdBlock, producerIdBlockSize, type ProducerIdBlock } from "./cluster.ts";
-import { encodeConfig, encodeConfigChange, type ConfigEntity, type EntityConfig } from "./config.ts";
+import { decodeConfig, encodeConfig, encodeConfigChange, type ConfigEntity, type EntityConfig } from "./config.ts";
 import { badZnode } from "./json.ts";
 import { checkPath } from "./names.ts";
 import { encodeLogDirEvent } from "./notifications.ts";
@@ -103,6 +103,37 @@ function* writeOrCreate(path: string, data: Buffer): Step<void> {
 /** Replaces an entity's overrides. Source: KafkaZkClient.setOrCreateEntityConfigs. */
 export function* writeConfig(entity: ConfigEntity, config: EntityConfig): Step<void> {
   yield* writeOrCreate(paths.config(entity.type, entity.name), encodeConfig(config));
+}
+
+/** An entity's overrides; none where it has no znode. Throws ERR_ZNODE. */
+export function* readConfig(entity: ConfigEntity): Step<EntityConfig> {
+  const path = paths.config(entity.type, entity.name);
+  const request = getData(path);
+  return decodeConfig(path, expectCode(request, yield* askOne(request), ZkCode.NO_NODE).data);
+}
+
+/**
+ * Replaces an entity's overrides by what `change` makes of them, and tells every broker; `change` may be called again
+ * with later ones, and says that nothing is to be written by undefined.
+ */
+export function* changeConfig(entity: ConfigEntity, change: (current: EntityConfig) => EntityConfig | undefined): Step<void> {
+  const path = paths.config(entity.type, entity.name);
+  for (let written: Buffer | undefined; ; ) {
+    const read = getData(path);
+    const found = expectCode(read, yield* askOne(read), ZkCode.NO_NODE);
+    // A write of ours whose reply was lost.
+    if (written !== undefined && found.data?.equals(written) === true) break;
+    const next = change(decodeConfig(path, found.data));
+    if (next === undefined) return;
+    written = encodeConfig(next);
+    if (found.code === ZkCode.NO_NODE) {
+      if ((yield* createWithParents(path, written)) === ZkCode.OK) break;
+      continue;
+    }
+    const write = setData(path, written, must(found.stat, `stat of ${path}`).version);
+    if (expectCode(write, yield* askOne(write), ZkCode.BAD_VERSION, ZkCode.NO_NODE).code === ZkCode.OK) break;
+  }
+  yield* announceConfigChange(entity);
 }
 
 /** How many partitions the topic has; undefined where there is no such topic. Source: KafkaZkClient.getTopicPartitionCount. */

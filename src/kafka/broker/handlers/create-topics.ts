@@ -3,14 +3,14 @@ import { route, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
 import { createTopics, type createTopicsResponse } from "../../protocol/messages/create-topics.ts";
 import { describeTopic } from "../../config/describe.ts";
-import type { BrokerLayers } from "../../config/dynamic.ts";
+import type { BrokerSettings } from "../broker-settings.ts";
 import { replicationFactorOf, type TopicAdmin, type TopicOutcome } from "../topic-admin.ts";
 import type { TopicIds } from "../topic-ids.ts";
 
 export interface CreateTopicsServices {
   readonly topics: TopicAdmin;
   readonly topicIds: TopicIds;
-  readonly layers: BrokerLayers;
+  readonly settings: Pick<BrokerSettings, "layers">;
   isController(): boolean;
 }
 
@@ -42,7 +42,7 @@ export function createTopicsRoute(services: CreateTopicsServices): Route {
         errorMessage: null,
         numPartitions: plan.replicas.length,
         replicationFactor: replicationFactorOf(plan),
-        configs: context.apiVersion < CONFIGS_FROM ? [] : describeTopic(services.layers, plan.config, { keys: null, synonyms: false, documentation: false }),
+        configs: context.apiVersion < CONFIGS_FROM ? [] : describeTopic(services.settings.layers, plan.config, { keys: null, synonyms: false, documentation: false }),
       };
     };
 
