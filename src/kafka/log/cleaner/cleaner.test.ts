@@ -385,6 +385,23 @@ describe("the exchange of segments", () => {
     });
   }
 
+  test("is refused after a truncation, though the sources lie below it: what superseded their records may be gone", async () => {
+    const bench = await dirty();
+    const { log } = bench;
+    const { truncations } = log;
+    const fold = [...(await bench.fold()).keys()];
+    const sources = log.segments.slice(0, 1);
+    const cleaned = log.createCleaned(0);
+    cleaned.deactivate();
+    await bench.settle(cleaned.sync());
+    await bench.settle(log.truncateTo(log.endOffset));
+    expect(log.truncations).toBe(truncations);
+    await bench.settle(log.truncateTo(log.segments[1]?.baseOffset ?? 0));
+    expect(await bench.settle(log.replaceSegments(sources, cleaned, truncations))).toBe(false);
+    await bench.settle(cleaned.remove());
+    expect([[...(await bench.fold()).keys()], log.segments[0] === sources[0]]).toEqual([fold, true]);
+  });
+
   test("can be ended by name and by the close of the cleaner, and leaves nothing", async () => {
     for (const end of [(bench: CleanerBench) => bench.cleaner.abort(bench.log.name), (bench: CleanerBench) => void bench.cleaner.close()]) {
       const bench = await dirty();
