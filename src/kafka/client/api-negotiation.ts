@@ -65,6 +65,13 @@ export class NegotiatedConnection {
     return { version, response: await this.#connection.send(api, version, request(version), options.timeoutMs) };
   }
 
+  /** As `send`, of a request that is never answered; returns the version in which it went. */
+  post<A extends Api>(api: A, request: (version: number) => Input<A["request"]>, versions?: VersionBounds): number {
+    const version = commonVersion(api, this.served, versions);
+    this.#connection.post(api, version, request(version));
+    return version;
+  }
+
   close(): void {
     this.#connection.close();
   }

@@ -65,12 +65,7 @@ export class BrokerConnection {
   /** Rejects where the connection ends, or no answer comes within `timeoutMs` (REQUEST_TIMED_OUT); an error code in the response is a value. */
   send<A extends Api>(api: A, version: number, request: Input<A["request"]>, timeoutMs = this.#options.requestTimeoutMs): Promise<Decoded<A["response"]>> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const correlationId = this.#correlationId;
-    this.#correlationId = (correlationId + 1) & 0x7fff_ffff;
-    const chunks = encodeFrame(
-      { schema: requestHeader, version: requestHeaderVersion(api, version), value: { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId: this.#options.clientId } },
-      { schema: api.request, version, value: request },
-    );
+    const { correlationId, chunks } = this.#encode(api, version, request);
     return new Promise((resolve, reject) => {
       const timer = this.#host.timers.after(timeoutMs, () => {
         // What is given up, and may be sent again, should not be delivered all the same.
@@ -82,8 +77,24 @@ export class BrokerConnection {
     });
   }
 
+  /** A request that is never answered: Produce with acks 0. Throws where the connection has ended. */
+  post<A extends Api>(api: A, version: number, request: Input<A["request"]>): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const chunk of this.#encode(api, version, request).chunks) this.#connection.write(chunk);
+  }
+
   close(): void {
     this.#end(new OperationalError("ECONNABORTED", "the connection was closed from this side"));
+  }
+
+  #encode<A extends Api>(api: A, version: number, request: Input<A["request"]>): { readonly correlationId: number; readonly chunks: readonly Buffer[] } {
+    const correlationId = this.#correlationId;
+    this.#correlationId = (correlationId + 1) & 0x7fff_ffff;
+    const chunks = encodeFrame(
+      { schema: requestHeader, version: requestHeaderVersion(api, version), value: { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId: this.#options.clientId } },
+      { schema: api.request, version, value: request },
+    );
+    return { correlationId, chunks };
   }
 
   #receive(chunk: Buffer): void {

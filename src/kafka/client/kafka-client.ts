@@ -84,6 +84,11 @@ const LEADER_ELSEWHERE = new Set<number>([
 
 const COORDINATOR_ELSEWHERE = new Set<number>([ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR]);
 
+/** Whether the request may end well with the partition's next leader, or a little later. */
+export function isLeaderMoving(code: number): boolean {
+  return LEADER_ELSEWHERE.has(code);
+}
+
 /** Whether the code speaks of the coordinator, and the request may end well with the next one, or a little later. */
 export function isCoordinatorMoving(code: number): boolean {
   return COORDINATOR_ELSEWHERE.has(code) || code === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS;
@@ -126,6 +131,11 @@ export class KafkaClient {
     return [...this.#brokers.keys()];
   }
 
+  /** Where a broker, or a coordinator, is said to be. */
+  endpointOf(brokerId: number): Endpoint | undefined {
+    return this.#brokers.get(brokerId);
+  }
+
   /** As it was told last; undefined: never. */
   partition({ topic, partition }: TopicPartition): KnownPartition | undefined {
     return this.#topics.get(topic)?.partitions.get(partition);
@@ -139,13 +149,13 @@ export class KafkaClient {
   /** One attempt with a broker or the controller; "any" tries one broker after the other until one answers. */
   async send<A extends Api>(to: number | "any" | "controller", api: A, request: (version: number) => Input<A["request"]>, options: SendOptions = {}): Promise<Answer<A>> {
     if (to === "any") return this.#sendToAny(api, request, options);
-    const id = to === "controller" ? await this.#controller() : to;
-    const known = this.#brokers.get(id);
-    // One that could not be reached may have come back elsewhere.
-    if (known === undefined || this.#unreachable.has(nameOf(known))) await this.metadata([]);
-    const endpoint = this.#brokers.get(id);
-    if (endpoint === undefined) throw new OperationalError("BROKER_NOT_AVAILABLE", `broker ${id} is not among those that the cluster names: ${this.brokerIds.join(", ")}`);
-    return this.#exchange(endpoint, api, request, options);
+    return this.#exchange(await this.#locate(to === "controller" ? await this.#controller() : to), api, request, options);
+  }
+
+  /** One attempt with a request that is never answered (Produce with acks 0). */
+  async post<A extends Api>(to: number, api: A, request: (version: number) => Input<A["request"]>, options: SendOptions = {}): Promise<void> {
+    const connection = await this.#connect(await this.#locate(to), options.channel ?? "");
+    connection.post(api, request, options.versions);
   }
 
   /**
@@ -274,6 +284,15 @@ export class KafkaClient {
     const connections = [...this.#connections.values()];
     this.#connections.clear();
     for (const connecting of connections) await connecting.then((connection) => connection.close(), ignored);
+  }
+
+  async #locate(id: number): Promise<Endpoint> {
+    const known = this.#brokers.get(id);
+    // One that could not be reached may have come back elsewhere.
+    if (known === undefined || this.#unreachable.has(nameOf(known))) await this.metadata([]);
+    const endpoint = this.#brokers.get(id);
+    if (endpoint === undefined) throw new OperationalError("BROKER_NOT_AVAILABLE", `broker ${id} is not among those that the cluster names: ${this.brokerIds.join(", ")}`);
+    return endpoint;
   }
 
   async #sendToAny<A extends Api>(api: A, request: (version: number) => Input<A["request"]>, options: SendOptions): Promise<Answer<A>> {
