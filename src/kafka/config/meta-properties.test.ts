@@ -32,8 +32,19 @@ describe("the broker's number", () => {
   });
 
   test("is refused where directories, cluster or configuration disagree, with what to do", () => {
-    expect(() => settleBrokerId(owned(1, 2), "c", config(-1))).toThrow(/not one broker's: \/d0 belongs to broker 1 of cluster c; \/d1 belongs to broker 2/);
+    expect(() => settleBrokerId(owned(1, 2), "c", config(-1))).toThrow(/not one broker's: \/d0\/meta\.properties belongs to broker 1 of cluster c; \/d1\/meta\.properties belongs to broker 2/);
     expect(() => settleBrokerId(owned(1), "other", config(1))).toThrow(/leads to cluster other/);
-    expect(() => settleBrokerId(owned(1), "c", config(2))).toThrow(/broker\.id=2, but \/d0 belongs to broker 1/);
+    expect(() => settleBrokerId(owned(1), "c", config(2))).toThrow(/broker\.id=2, but \/d0\/meta\.properties belongs to broker 1 of cluster c\. .*empty its log\.dirs$/);
+  });
+
+  test("of a copied node is refused with the file, both numbers and the command that makes it a new one", () => {
+    const copied = new Map([["/opt/kafka 2/logs", { brokerId: 1, clusterId: "c" }]]);
+    expect(() => settleBrokerId(copied, "c", config(2))).toThrow(
+      "broker.id=2, but /opt/kafka 2/logs/meta.properties belongs to broker 1 of cluster c. Correct broker.id; " +
+        "or, if the directory was copied from that broker and is to be a new one, run: odradek fresh '/opt/kafka 2'",
+    );
+    expect(() => settleBrokerId(new Map([["/opt/kafka/logs", { brokerId: 1, clusterId: "c" }]]), "d", config(1))).toThrow(
+      /^\/opt\/kafka\/logs\/meta\.properties belongs to broker 1 of cluster c, but zookeeper\.connect leads to cluster d\. .* run: odradek fresh \/opt\/kafka$/,
+    );
   });
 });

@@ -33,7 +33,7 @@ export function formatMetaProperties(owner: DirectoryOwner): string {
 export type BrokerIdentity = { readonly kind: "known"; readonly brokerId: number } | { readonly kind: "draw" };
 
 /**
- * This broker's number, from its log directories' files, by path, and its configuration. Throws ERR_BROKER_ID where
+ * This broker's number, from its log directories' files, by the directory's path, and its configuration. Throws ERR_BROKER_ID where
  * they disagree among themselves, with `clusterId`, which ZooKeeper holds, or with the configured number.
  */
 export function settleBrokerId(
@@ -42,18 +42,31 @@ export function settleBrokerId(
   config: { readonly brokerId: number; readonly brokerIdGenerationEnable: boolean },
 ): BrokerIdentity {
   const [first] = owners.values();
-  const found = [...owners].map(([path, owner]) => `${path} belongs to broker ${owner.brokerId} of cluster ${owner.clusterId ?? "unknown"}`).join("; ");
+  const found = [...owners].map(([path, owner]) => `${path}/meta.properties belongs to broker ${owner.brokerId} of cluster ${owner.clusterId ?? "unknown"}`).join("; ");
+  const fresh = freshStart([...owners.keys()]);
   for (const owner of owners.values()) {
     if (owner.brokerId !== first?.brokerId || owner.clusterId !== first.clusterId) {
       throw new OperationalError("ERR_BROKER_ID", `the log directories are not one broker's: ${found}. Check log.dirs, and remove what was copied from another broker`);
     }
   }
   if (first?.clusterId !== undefined && first.clusterId !== clusterId) {
-    throw new OperationalError("ERR_BROKER_ID", `${found}, but zookeeper.connect leads to cluster ${clusterId}. Check zookeeper.connect, or start with empty log.dirs`);
+    throw new OperationalError("ERR_BROKER_ID", `${found}, but zookeeper.connect leads to cluster ${clusterId}. Correct zookeeper.connect; or, to start as a new broker without these records, ${fresh}`);
   }
   if (first !== undefined && config.brokerId >= 0 && config.brokerId !== first.brokerId) {
-    throw new OperationalError("ERR_BROKER_ID", `broker.id=${config.brokerId}, but ${found}. Correct broker.id, or start a new broker with empty log.dirs`);
+    throw new OperationalError("ERR_BROKER_ID", `broker.id=${config.brokerId}, but ${found}. Correct broker.id; or, if the directory was copied from that broker and is to be a new one, ${fresh}`);
   }
   if (first !== undefined) return { kind: "known", brokerId: first.brokerId };
   return config.brokerId >= 0 || !config.brokerIdGenerationEnable ? { kind: "known", brokerId: config.brokerId } : { kind: "draw" };
+}
+
+/** What makes a new broker of directories that were another's; where they lie as in the guide (NODE/logs), one command. */
+function freshStart(logDirectories: readonly string[]): string {
+  const [only] = logDirectories;
+  const node = logDirectories.length === 1 && only !== undefined ? /^(.+)\/logs\/?$/.exec(only)?.[1] : undefined;
+  return node === undefined ? "empty its log.dirs" : `run: odradek fresh ${quoted(node)}`;
+}
+
+/** As a shell takes it for one word. */
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
