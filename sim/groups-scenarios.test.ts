@@ -259,6 +259,24 @@ test("a static member that came back while its coordinator could store nothing: 
   });
 });
 
+test("a static member that stood still while the group was shared out anew commits nothing for the generation before", async () => {
+  await Groups.play({}, async (g) => {
+    const { s } = g;
+    const still = g.member({ instanceId: "still", sessionTimeoutMs: 20_000 });
+    const first = await g.settle(still.join());
+    await g.settle(still.commit([{ ...T0, offset: 1, metadata: "1" }]));
+    const other = g.member({ instanceId: "other" });
+    // Once the rebalance timeout is over it goes on without the one that does not come.
+    const second = await g.settle(other.join());
+    expect(second.generation).toBeGreaterThan(first.generation);
+    expect(await g.settle(still.commit([{ ...T0, offset: 9, metadata: "9" }]).catch((error: unknown) => errorCode(error)))).toBe("ILLEGAL_GENERATION");
+    expect(await g.committed()).toBe(1);
+    expect(await g.settle(new GroupAdmin(g.client).removeMembers("g", ["still", "other"]))).toEqual([NONE, NONE]);
+    await g.finish();
+    expect(s.heard("member fenced")).toEqual([]);
+  });
+});
+
 test("with fewer than min.insync.replicas commits are refused, and go on when the others are back", async () => {
   await Groups.play({}, async (g) => {
     const { s } = g;

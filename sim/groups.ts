@@ -9,7 +9,7 @@ import { partitionName } from "../src/kafka/log/names.ts";
 import { GROUP_METADATA_TOPIC } from "../src/kafka/protocol/internal-topics.ts";
 import type { RunOptions } from "./hunting.ts";
 import { checkGroups } from "./kafka/check-groups.ts";
-import { checkCoordinators, checkReplicas } from "./kafka/check-group-state.ts";
+import { checkCoordinators, checkReplicas, uncompacted } from "./kafka/check-group-state.ts";
 import { checkOffsets } from "./kafka/check-offsets.ts";
 import { ClusterClient } from "./kafka/client.ts";
 import { BROKER_PORT, ClusterWorld, type HeardLine } from "./kafka/cluster-world.ts";
@@ -309,6 +309,7 @@ class Run {
     await convergence.quiet();
     const compared = checkCoordinators(brokerIds.map((id) => ({ broker: must(this.#cluster.running(id), `broker ${id}`), logs: storedLogs(this.#cluster.node(id)) })));
     checkReplicas(brokers.map((node) => storedLogs(node)));
+    await convergence.until("offsets logs are compacted", () => uncompacted(brokers.map((node) => storedLogs(node)), this.#draw.segmentBytes));
     await convergence.within("groups can be left", Promise.all(this.#crews.slice(0, -1).map((crew) => crew.leave())), () => "a group");
     await this.#clear();
     await convergence.quiet();

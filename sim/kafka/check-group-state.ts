@@ -3,6 +3,7 @@ import { GroupLoad } from "../../src/kafka/coordinators/group/group-load.ts";
 import type { LoadedGroup, StoredGroup } from "../../src/kafka/coordinators/group/types.ts";
 import { partitionName } from "../../src/kafka/log/names.ts";
 import { GROUP_METADATA_TOPIC } from "../../src/kafka/protocol/internal-topics.ts";
+import { BATCH_HEADER_BYTES } from "../../src/kafka/records/batch.ts";
 import { Violation } from "../zookeeper/violation.ts";
 import { isCompacted, type StoredLog } from "./stored-logs.ts";
 
@@ -38,6 +39,16 @@ export function checkReplicas(replicas: readonly ReadonlyMap<string, StoredLog>[
     const model = fold(first);
     for (const other of others) compare(`${first.broker}'s and ${other.broker}'s ${name}`, "replicas say the same of groups", model, fold(other));
   }
+}
+
+/** A log that is larger than what its live records and its last segments take; undefined: there is none. */
+export function uncompacted(replicas: readonly ReadonlyMap<string, StoredLog>[], segmentBytes: number): string | undefined {
+  for (const log of replicas.flatMap((logs) => [...logs.values()])) {
+    if (!isCompacted(log.name)) continue;
+    const live = [...fold(log)].reduce((sum, [key, line]) => sum + BATCH_HEADER_BYTES + key.length + line.length, 0);
+    if (log.bytes.length > 4 * live + 3 * segmentBytes) return `${log.broker} has ${log.bytes.length} bytes of ${log.name}, of which about ${live} live`;
+  }
+  return undefined;
 }
 
 /** What each broker knows of the groups that it coordinates is what its log says. */

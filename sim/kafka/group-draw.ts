@@ -7,6 +7,7 @@ import type { CrewOptions } from "./group-workload.ts";
 export interface GroupDraw extends Pick<Draw, "shape" | "world" | "kinds" | "plan" | "producers"> {
   /** Partitions of the offsets topic. */
   readonly offsetsPartitions: number;
+  readonly segmentBytes: number;
   readonly crews: readonly Omit<CrewOptions, "lasting">[];
   /** One whose group is deleted now and then. */
   readonly passingCrew: Omit<CrewOptions, "lasting">;
@@ -24,10 +25,11 @@ export function drawGroups(seed: string): GroupDraw {
   const root = new Prng(seed);
   const shape = root.fork("groups");
   const offsetsPartitions = shape.between(1, 4);
+  const segmentBytes = shape.pick([4096, 16_384, 65_536]);
   const settings = [
     `offsets.topic.num.partitions=${offsetsPartitions}`,
     "offsets.topic.replication.factor=3",
-    `offsets.topic.segment.bytes=${shape.pick([4096, 16_384, 65_536])}`,
+    `offsets.topic.segment.bytes=${segmentBytes}`,
     `offsets.topic.compression.codec=${shape.between(0, 3)}`,
     `offsets.load.buffer.size=${shape.pick([1024, 16_384, 5_242_880])}`,
     `offsets.commit.timeout.ms=${shape.pick([500, 5000])}`,
@@ -62,6 +64,7 @@ export function drawGroups(seed: string): GroupDraw {
     kinds: base.kinds,
     plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
     offsetsPartitions,
+    segmentBytes,
     crews,
     passingCrew: { ...crew("passing", false), members: 2, incidentMsMax: 1000 },
     visitorPauseMsMax: shape.pick([150, 600]),

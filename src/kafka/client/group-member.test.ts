@@ -153,6 +153,11 @@ test("a commit names the member and its generation, and rejects with what it was
     code = ErrorCode.ILLEGAL_GENERATION;
     expect(await cluster.world.settle(codeOf(member.commit([{ topic: "t", partition: 0, offset: 7 }, { topic: "t", partition: 2, offset: 8 }])))).toBe("ILLEGAL_GENERATION");
     expect([member.memberId, member.generation]).toEqual(["m1", -1]);
+    // Who is in no generation is no simple consumer either, for whom an empty group would take this.
+    const asked = seen.length;
+    code = ErrorCode.NONE;
+    expect(await cluster.world.settle(codeOf(member.commit([{ topic: "t", partition: 0, offset: 9 }])))).toBe("UNKNOWN_MEMBER_ID");
+    expect(seen.length).toBe(asked);
   }
 });
 

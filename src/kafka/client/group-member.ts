@@ -109,8 +109,10 @@ export class GroupMember {
     return this.#outcome("a heartbeat", response.errorCode);
   }
 
-  /** Rejects with the error code's name where a partition is refused; after REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID it has to join again. */
+  /** Rejects with the error code's name where a partition is refused, and without asking where it is in no generation; after REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID it has to join again. */
   async commit(offsets: readonly OffsetToCommit[]): Promise<void> {
+    // A coordinator would take a commit of generation -1 for a simple consumer's, once the group is empty.
+    if (this.#generation < 0) throw refusal(`a commit for group ${this.#options.groupId} by who is not in it`, ErrorCode.UNKNOWN_MEMBER_ID);
     const as = { memberId: this.#memberId, generation: this.#generation, instanceId: this.#options.instanceId };
     const errors = await commitOffsets(this.#client, this.#options.groupId, offsets, as, { channel: this.#channel, versions: this.#sinceStatic(7) });
     const [worst] = errors.filter((code) => code !== ErrorCode.NONE);
