@@ -39,6 +39,7 @@ import { alterConfigsRoute } from "./handlers/alter-configs.ts";
 import { apiVersionsRoute } from "./handlers/api-versions.ts";
 import { clusterControlRoutes } from "./handlers/cluster-control.ts";
 import { controllerRoutes } from "./handlers/controller-requests.ts";
+import { createPartitionsRoute } from "./handlers/create-partitions.ts";
 import { createTopicsRoute } from "./handlers/create-topics.ts";
 import { deleteGroupsRoute } from "./handlers/delete-groups.ts";
 import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
@@ -320,6 +321,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
     createTopicsRoute({ topics, topicIds, settings, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
+    createPartitionsRoute({ topics, deleting: () => controller?.deleting }),
     describeConfigsRoute({ brokerId, metadata, settings, zookeeper }),
     alterConfigsRoute(configAdmin),
     incrementalAlterConfigsRoute(configAdmin),

@@ -1,6 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import { must } from "../../lib/assert.ts";
 import { createTopicSettings } from "../config/alter.ts";
+import { addPartitions, type Growth, type PartitionsToAdd } from "../controller/add-partitions.ts";
 import type { Candidate } from "../controller/assignment.ts";
 import { createTopic, planTopics, type CreatableTopic, type TopicPlan } from "../controller/create-topics.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
@@ -93,17 +94,21 @@ export class TopicAdmin {
     return code === ErrorCode.NONE ? { kind: "done", plan } : failed(plan.name, code, `topic ${plan.name} exists`);
   }
 
+  addPartitions(asked: PartitionsToAdd, validateOnly: boolean): Promise<Growth> {
+    return this.#options.zookeeper.run(addPartitions(asked, { brokers: this.#candidates(), validateOnly }));
+  }
+
   /** False where there is no such topic. */
   delete(name: string): Promise<boolean> {
     return this.#options.zookeeper.run(queueTopicDeletion(name));
   }
 
-  /** True once every partition of the topic has a leader in this broker's metadata; false after `timeoutMs`. */
-  whenCreated(plan: TopicPlan & { readonly kind: "create" }, timeoutMs: number): Promise<boolean> {
+  /** True once so many partitions of the topic are known and each has a leader in this broker's metadata; false after `timeoutMs`. */
+  whenCreated(name: string, count: number, timeoutMs: number): Promise<boolean> {
     const { metadata } = this.#options;
     return this.#within(timeoutMs, () => {
-      const partitions = metadata.partitions(plan.name);
-      return partitions.length >= plan.replicas.length && partitions.every((partition) => partition.leader >= 0);
+      const partitions = metadata.partitions(name);
+      return partitions.length >= count && partitions.every((partition) => partition.leader >= 0);
     });
   }
 

@@ -72,6 +72,11 @@ export class Controller {
     return new Set(this.#state.context.topics.keys());
   }
 
+  /** Topics that are being deleted; undefined where this broker is not the controller. */
+  get deleting(): ReadonlySet<string> | undefined {
+    return this.#state.active ? this.#state.context.deletionQueued : undefined;
+  }
+
   start(): void {
     this.#unlisten = this.#options.zookeeper.listen({
       watch: (fired) => {

@@ -36,9 +36,9 @@ const unset = -1;
 const nameLengthMax = 249;
 
 /** No znode holds more: jute.maxbuffer is 1 MiB, and a server cuts off a client that sends more. */
-const topicBytesMax = 1_000_000;
+export const topicBytesMax = 1_000_000;
 /** So many partitions do not fit in any case. */
-const partitionsMax = topicBytesMax / '"0":[1],'.length;
+export const partitionsMax = topicBytesMax / '"0":[1],'.length;
 
 /**
  * What becomes of each topic of a CreateTopics request, in its order. The first rule that a topic breaks decides:
@@ -109,13 +109,13 @@ function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: To
   return { kind: "create", name: topic.name, config, replicas };
 }
 
-const tooLarge = "more partitions than a znode can hold";
+export const tooLarge = "more partitions than a znode can hold";
 
 function znodeOf(replicas: readonly (readonly number[])[]): TopicZnode {
   return { partitions: new Map(replicas.map((brokers, partition) => [partition, assign(brokers)])), rest: {} };
 }
 
-const placementErrors = {
+export const placementErrors = {
   partitions: ErrorCode.INVALID_PARTITIONS,
   replication: ErrorCode.INVALID_REPLICATION_FACTOR,
   racks: ErrorCode.UNKNOWN_SERVER_ERROR,

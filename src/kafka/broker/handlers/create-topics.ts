@@ -32,7 +32,7 @@ export function createTopicsRoute(services: CreateTopicsServices): Route {
     const describe = async (outcome: TopicOutcome): Promise<Result> => {
       if (outcome.kind === "failed") return { name: outcome.name, errorCode: outcome.errorCode, errorMessage: outcome.message, configs: null };
       const { plan } = outcome;
-      const timedOut = !request.validateOnly && (request.timeoutMs <= 0 || !(await services.topics.whenCreated(plan, request.timeoutMs)));
+      const timedOut = !request.validateOnly && (request.timeoutMs <= 0 || !(await services.topics.whenCreated(plan.name, plan.replicas.length, request.timeoutMs)));
       if (timedOut) return { name: plan.name, errorCode: ErrorCode.REQUEST_TIMED_OUT, errorMessage: null, configs: null };
       const id = context.apiVersion >= TOPIC_IDS_FROM && !request.validateOnly ? await services.topicIds.idOf(plan.name) : undefined;
       return {
