@@ -46,6 +46,9 @@ function producersOf(bench: CleanerBench): unknown {
 /** After a stop in the midst of a pass, and the start: the log means what it meant. */
 async function check({ bench, written, fold, producers }: Filled, endOffset: number, why: string): Promise<void> {
   expect([why, await bench.fold()]).toEqual([why, fold]);
+  for (const [index, segment] of bench.log.segments.entries()) {
+    expect([why, (await bench.settle(segment.nextOffset())) <= (bench.log.segments[index + 1]?.baseOffset ?? Infinity)]).toEqual([why, true]);
+  }
   const stored = await bench.stored();
   const known = new Map(written.map((one) => [one.offset, one]));
   for (const one of stored) expect([why, one]).toEqual([why, known.get(one.offset)]);
@@ -126,4 +129,30 @@ describe("a pass over five segments", () => {
       expect([...struckIn]).toEqual(expect.arrayContaining(["open", "read", "write", "sync", "rename", "syncDirectory", "setModifiedTime", "truncate", "stat"]));
     });
   }
+
+  test("and a loss of power in front of every sync of the directory, drawn again and again: no segment comes back beside the one that took its place", { timeout: 180_000 }, async () => {
+    for (let seed = 1000; seed < 1006; seed++) {
+      for (let n = 1; ; n++) {
+        const state = await filled(seed * 16 + n);
+        const { bench } = state;
+        const end = bench.log.endOffset;
+        let syncs = 0;
+        let struck = false;
+        let settled = false;
+        bench.node.disk.inject = (call) => {
+          if (call.operation !== "syncDirectory" || ++syncs !== n) return undefined;
+          struck = true;
+          bench.node.powerLoss();
+          return "ESHUTDOWN";
+        };
+        void bench.cleaner.cleanOnce().then(() => (settled = true));
+        await bench.world.run({ until: () => settled || struck, withinMs: 60_000 });
+        bench.node.disk.inject = undefined;
+        if (!struck) break;
+        bench.node.start();
+        await bench.reopen({ clean: false, recoveryPoint: end, highWatermark: end });
+        await check(state, end, `seed ${seed}, sync ${n}`);
+      }
+    }
+  });
 });
