@@ -2,7 +2,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { realDisk } from "../host/real/disk.ts";
+import { loadBrokerConfig } from "../kafka/config/load.ts";
 import { errorCode, toError } from "../lib/error.ts";
+import { loadMemberConfig } from "../zookeeper/config/load.ts";
 import { openCluster, type ClusterFlags } from "./cluster-directory.ts";
 
 const root = mkdtempSync(join(tmpdir(), "odradek-cluster-"));
@@ -57,6 +60,14 @@ describe("a new directory", () => {
         { flag: "--election-port", host: "localhost", port: 3889 },
       ],
     });
+  });
+
+  test.each([1, 3])("of %i nodes has files that warn of nothing but transactions, which are still to come", async (nodes) => {
+    for (const node of (await openCluster(newPath(), { nodes })).nodes) {
+      expect((await loadMemberConfig(realDisk, node.zookeeperProperties)).warnings).toEqual([]);
+      const { warnings } = await loadBrokerConfig(realDisk, node.serverProperties, []);
+      expect(warnings.filter((warning) => !warning.includes("transaction.state.log"))).toEqual([]);
+    }
   });
 
   test("may be there, empty but for the supervisor's own files", async () => {
