@@ -42,6 +42,7 @@ import { controllerRoutes } from "./handlers/controller-requests.ts";
 import { createPartitionsRoute } from "./handlers/create-partitions.ts";
 import { createTopicsRoute } from "./handlers/create-topics.ts";
 import { deleteGroupsRoute } from "./handlers/delete-groups.ts";
+import { deleteRecordsRoute } from "./handlers/delete-records.ts";
 import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
 import { describeClusterRoute } from "./handlers/describe-cluster.ts";
 import { describeConfigsRoute } from "./handlers/describe-configs.ts";
@@ -321,6 +322,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     initProducerIdRoute(new ProducerIds(zookeeper, brokerId)),
     createTopicsRoute({ topics, topicIds, settings, isController }),
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
+    deleteRecordsRoute({ metadata, replicas: manager, timers: host.timers }),
     createPartitionsRoute({ topics, deleting: () => controller?.deleting }),
     describeConfigsRoute({ brokerId, metadata, settings, zookeeper }),
     alterConfigsRoute(configAdmin),

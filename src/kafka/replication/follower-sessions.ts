@@ -321,6 +321,7 @@ function leave({ replicaId, clock }: Session, entry: Entry): void {
 }
 
 function onChange({ dirty, wait }: Session, entry: Entry, change: PartitionChange): void {
+  if (change === "followerStart") return;
   dirty.add(entry);
   // The high watermark alone ends no wait: the follower hears of it with the next data, or at the end of the wait.
   if (change === "end" || change === "role") wait?.look(entry);

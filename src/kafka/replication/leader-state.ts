@@ -135,6 +135,18 @@ export class LeaderState {
     return moved;
   }
 
+  /** Where the follower's log starts; -1 where it has not said so yet, undefined where it is none. */
+  logStartOf(broker: number): number | undefined {
+    return this.#followers.get(broker)?.logStartOffset;
+  }
+
+  /** The lowest of `ownStart` and the log starts of followers that are alive. Source: Partition.lowWatermarkIfLeader. */
+  lowWatermark(ownStart: number, isAlive: (broker: number) => boolean): number {
+    let lowest = ownStart;
+    for (const [id, { logStartOffset }] of this.#followers) if (logStartOffset < lowest && isAlive(id)) lowest = logStartOffset;
+    return lowest;
+  }
+
   /** The session of this clock does not fetch the partition any more, or in vain: from here on its clock says nothing about it. */
   fetchEnded(broker: number, clock: FetchClock): void {
     const follower = this.#followers.get(broker);

@@ -394,7 +394,7 @@ describe("a follower", () => {
 });
 
 describe("who watches", () => {
-  test("a leader hears of its end, its high watermark, its start and its part, each by its name", async () => {
+  test("a leader hears of its end, its high watermark, its start, its followers' and its part, each by its name", async () => {
     const bench = new PartitionBench();
     const partition = bench.led({ isr: [1, 2] });
     const changes = changesOf(partition);
@@ -403,7 +403,7 @@ describe("who watches", () => {
     await bench.run(1000);
     expect(changes.splice(0)).toEqual(["end"]);
     new FollowerClock(bench, 2).fetch(partition, 1);
-    expect(changes.splice(0)).toEqual(["highWatermark"]);
+    expect(changes.splice(0)).toEqual(["highWatermark", "followerStart"]);
     partition.log.advanceStartOffset(1);
     expect(changes.splice(0)).toEqual(["logStart"]);
     partition.become({ leader: 2, leaderEpoch: 1, isr: [2], replicas: [1, 2], zkVersion: 0 });

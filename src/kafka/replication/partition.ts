@@ -219,10 +219,17 @@ export class Partition implements FollowedReplica, IsrSubject {
   fetchedBy(broker: number, fetch: { readonly fetchOffset: number; readonly logStartOffset: number; readonly clock: FetchClock }): boolean {
     const state = this.#state;
     if (state === undefined || !state.isFollower(broker)) return false;
+    const startBefore = state.logStartOf(broker);
     const moved = state.fetched(broker, { ...fetch, leaderEndOffset: this.log.writtenOffset, nowMs: this.#options.clock.monotonicMs() });
     this.#propose(state.expansion(broker, this.log.highWatermark));
     if (moved) this.#advance();
+    if (fetch.logStartOffset !== startBefore) this.#wake("followerStart");
     return true;
+  }
+
+  /** The first offset that is left on all replicas that are alive; the own log's start where this broker does not lead. */
+  lowWatermark(isAlive: (broker: number) => boolean): number {
+    return this.#state?.lowWatermark(this.log.startOffset, isAlive) ?? this.log.startOffset;
   }
 
   /** This broker leads, and the follower's next fetch may bring it into the ISR, or back: all of them are to be told by `fetchedBy`. */

@@ -7,8 +7,8 @@ import type { Refusal } from "../records/validate.ts";
 
 /** Where the parts of replication meet: partitions, the fetchers that follow leaders, and the way to the controller. */
 
-/** What changed for whoever watches a partition. `role`: leader, epoch or availability. */
-export type PartitionChange = "end" | "highWatermark" | "logStart" | "role";
+/** What changed for whoever watches a partition. `role`: leader, epoch or availability; `followerStart`: a follower's log start. */
+export type PartitionChange = "end" | "highWatermark" | "logStart" | "followerStart" | "role";
 
 /** What a leader answered for one partition. */
 export interface FollowerData {
