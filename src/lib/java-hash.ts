@@ -12,3 +12,18 @@ export function javaHash(text: string): number {
 export function javaAbs(value: number): number {
   return value === -0x8000_0000 ? 0 : Math.abs(value);
 }
+
+/**
+ * The keys in the order in which a java.util.HashMap gives them that got them in this order; `capacity` as for its
+ * constructor. No bucket may hold so many that Java makes a tree of it (8), where order is by hash.
+ */
+export function javaHashMapOrder(keys: readonly string[], capacity = 16): string[] {
+  let buckets = 1;
+  while (buckets < capacity) buckets *= 2;
+  while (keys.length > 0.75 * buckets) buckets *= 2;
+  const bucketOf = (key: string): number => {
+    const hash = javaHash(key);
+    return (hash ^ (hash >>> 16)) & (buckets - 1);
+  };
+  return keys.toSorted((a, b) => bucketOf(a) - bucketOf(b));
+}

@@ -35,9 +35,11 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     "kafka/replication", "kafka/controller", "kafka/coordinators", "zookeeper/client",
   ],
 
+  admin: ["lib", "host", "codec", "kafka/protocol", "kafka/client", "zookeeper/client"],
+
   node: ["lib", "host", "codec", "zookeeper", "kafka"],
   cluster: ["lib", "host", "codec", "zookeeper", "kafka", "node"],
-  cli: ["lib", "host", "codec", "zookeeper", "kafka", "node", "cluster"],
+  cli: ["lib", "host", "codec", "zookeeper", "kafka", "admin", "node", "cluster"],
 };
 
 /** Rooms that only some files may enter. */
@@ -84,8 +86,8 @@ test("every file is reached: from the package's entry, a command or a test", () 
     const text = readFileSync(resolve(SRC, "../test", file), "utf8");
     for (const match of text.matchAll(/["'](?:\.\.\/)+src\/([^"']+)["']/g)) imported.add(match[1] ?? "");
   }
-  // What bin/ runs.
-  const entries = new Set(["cli/kafka-server-start.ts", "cli/zookeeper-server-start.ts"]);
+  // What bin/ runs, and what is started as a process or a thread of its own.
+  const entries = new Set(["cli/kafka-server-start.ts", "cli/zookeeper-server-start.ts", "cli/odradek.ts", "cluster/node-process.ts", "cluster/member-worker.ts"]);
   const dead = files.filter((file) => !file.endsWith(".test.ts") && !file.endsWith(".d.ts") && !entries.has(file) && !imported.has(file));
   expect(dead, "nothing imports these files").toEqual([]);
 });
