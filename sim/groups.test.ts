@@ -6,7 +6,7 @@ import { GROUP_MARKS } from "./kafka/group-marks.ts";
 const SEEDS = Array.from({ length: 20 }, (_, i) => String(i + 1));
 
 /** Left to the scenarios: they need a history that no short run can be relied on to have. */
-const RARE: readonly string[] = ["load given up", "group record could not be stored", "pending sync overdue", "compaction completed at start"];
+const RARE: readonly string[] = ["load given up", "group record could not be stored", "pending sync overdue", "cleaning aborted", "compaction completed at start"];
 
 const outcomes: Outcome[] = [];
 

@@ -7,7 +7,7 @@ import type { FinalLog } from "./check-records.ts";
 import { orUndefined, type ClusterClient, type ClusterMetadata } from "./client.ts";
 import { LOG_DIRECTORY, type ClusterWorld } from "./cluster-world.ts";
 import type { RunningBroker } from "./invariants.ts";
-import { checkEqual, endOf, isCompacted, partitionDirectories, recordsOf, storedLogs } from "./stored-logs.ts";
+import { checkEqual, endOf, exchangeUnderWay, isCompacted, partitionDirectories, recordsOf, storedLogs } from "./stored-logs.ts";
 import { readZnodes, type ZnodeHistory } from "./znode-history.ts";
 
 /** All that has to be over once nothing is wrong any more is over by then. */
@@ -98,6 +98,8 @@ export class Convergence {
       }
       const passing = partitionDirectories(cluster.node(id)).find((name) => name.endsWith("-delete") || !topics.some((topic) => name.startsWith(`${topic}-`)));
       if (passing !== undefined) return `broker ${id} still has the directory ${passing}`;
+      const exchanged = exchangeUnderWay(cluster.node(id));
+      if (exchanged !== undefined) return `broker ${id} exchanges segments of ${exchanged}`;
     }
     return undefined;
   }

@@ -41,6 +41,16 @@ export function isCompacted(name: string): boolean {
   return name.startsWith(`${GROUP_METADATA_TOPIC}-`);
 }
 
+/** A partition in which cleaned segments are about to take the place of others, so that its files alone do not tell what it holds. */
+export function exchangeUnderWay(node: SimNode): string | undefined {
+  return partitionDirectories(node).find((name) => isCompacted(name) && filesOf(node, `${LOG_DIRECTORY}/${name}`).some((file) => file.endsWith(".swap")));
+}
+
+function filesOf(node: SimNode, path: string): string[] {
+  const directory = node.disk.files.find(path);
+  return directory?.kind === "directory" ? [...directory.entries.keys()] : [];
+}
+
 /** By partition, without those that are being deleted. */
 export function storedLogs(node: SimNode): Map<string, StoredLog> {
   const logs = new Map<string, StoredLog>();
@@ -53,9 +63,7 @@ export function storedLogs(node: SimNode): Map<string, StoredLog> {
 
 function readLog(node: SimNode, name: string): StoredLog {
   const path = `${LOG_DIRECTORY}/${name}`;
-  const directory = node.disk.files.find(path);
-  const files = directory?.kind === "directory" ? [...directory.entries.keys()] : [];
-  const segments = files
+  const segments = filesOf(node, path)
     .map((file) => ({ file, segment: parseSegmentFile(file) }))
     .filter(({ segment }) => segment?.kind === "log" && segment.stage === "live")
     .toSorted((a, b) => (a.segment?.offset ?? 0) - (b.segment?.offset ?? 0));
