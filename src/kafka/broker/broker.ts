@@ -47,6 +47,8 @@ import { deleteTopicsRoute } from "./handlers/delete-topics.ts";
 import { describeClusterRoute } from "./handlers/describe-cluster.ts";
 import { describeConfigsRoute } from "./handlers/describe-configs.ts";
 import { describeGroupsRoute } from "./handlers/describe-groups.ts";
+import { describeLogDirsRoute } from "./handlers/describe-log-dirs.ts";
+import { electLeadersRoute } from "./handlers/elect-leaders.ts";
 import { fetchRoute } from "./handlers/fetch.ts";
 import { findCoordinatorRoute } from "./handlers/find-coordinator.ts";
 import { heartbeatRoute } from "./handlers/heartbeat.ts";
@@ -324,6 +326,8 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     deleteTopicsRoute({ topics, topicIds, metadata, enabled: config.deleteTopicEnable, isController }),
     deleteRecordsRoute({ metadata, replicas: manager, timers: host.timers }),
     createPartitionsRoute({ topics, deleting: () => controller?.deleting }),
+    electLeadersRoute({ metadata, clock: host.clock, timers: host.timers, controller: () => controller }),
+    describeLogDirsRoute({ logs, replicas: manager }),
     describeConfigsRoute({ brokerId, metadata, settings, zookeeper }),
     alterConfigsRoute(configAdmin),
     incrementalAlterConfigsRoute(configAdmin),

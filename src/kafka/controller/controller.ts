@@ -10,6 +10,7 @@ import type { Step, ZkReply, ZkRequest } from "../znodes/requests.ts";
 import { BrokerChannel } from "./channel.ts";
 import { handleEvent } from "./core.ts";
 import type { Answer, ControllerEffect, ControllerEvent } from "./effects.ts";
+import type { Elected, NamedPartition } from "./elect-leaders.ts";
 import type { BrokerLinks, ZooKeeperPort } from "./ports.ts";
 import { ControllerState, SessionLostError, type ControllerConfig } from "./state.ts";
 import { eventOfWatch } from "./watches.ts";
@@ -111,6 +112,12 @@ export class Controller {
   async controlledShutdown({ brokerId, brokerEpoch }: Decoded<typeof controlledShutdownRequest>): Promise<Input<typeof controlledShutdownResponse>> {
     const answer = await this.#put((ticket) => ({ kind: "controlledShutdown", brokerId, brokerEpoch, ticket }));
     return answer?.api === "controlledShutdown" ? answer.response : { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, remainingPartitions: [] };
+  }
+
+  /** Elects leaders for these. Undefined where `alterIsr` says NOT_CONTROLLER. */
+  async electLeaders(partitions: readonly NamedPartition[], strategy: "preferred" | "unclean"): Promise<readonly Elected[] | undefined> {
+    const answer = await this.#put((ticket) => ({ kind: "electLeaders", partitions, strategy, ticket }));
+    return answer?.api === "electLeaders" ? answer.elected : undefined;
   }
 
   /**

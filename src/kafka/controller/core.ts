@@ -6,6 +6,7 @@ import { onAlterIsr } from "./alter-isr.ts";
 import { onBrokerChange, onBrokerModification, onLeaderAndIsrResponse } from "./brokers.ts";
 import { onControlledShutdown } from "./controlled-shutdown.ts";
 import type { ControlExchange, ControllerEvent } from "./effects.ts";
+import { onElectLeaders } from "./elect-leaders.ts";
 import { beginSession, elect, leave, moveController, onMoved, resign, resignIfMoved, start } from "./election.ts";
 import { onIsrChange, onLogDirEvent } from "./notifications.ts";
 import { bringPartitionsOnline } from "./partition-states.ts";
@@ -94,6 +95,8 @@ function* dispatchActive(state: ControllerState, event: ActiveEvent): Step<void>
       return yield* onResponse(state, event.brokerId, event.exchange);
     case "alterIsr":
       return yield* onAlterIsr(state, event);
+    case "electLeaders":
+      return yield* onElectLeaders(state, event);
     case "controlledShutdown":
       return yield* onControlledShutdown(state, event);
     default:

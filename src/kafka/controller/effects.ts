@@ -6,6 +6,7 @@ import type { leaderAndIsrRequest, leaderAndIsrResponse } from "../protocol/mess
 import type { stopReplicaRequest, stopReplicaResponse } from "../protocol/messages/stop-replica.ts";
 import type { updateMetadataRequest, updateMetadataResponse } from "../protocol/messages/update-metadata.ts";
 import type { LiveBroker } from "./context.ts";
+import type { Elected, NamedPartition } from "./elect-leaders.ts";
 
 /** What the controller tells a broker. */
 export type ControlRequest =
@@ -22,7 +23,8 @@ export type ControlExchange =
 /** What the controller answers a broker that has asked. */
 export type Answer =
   | { readonly api: "alterIsr"; readonly response: Input<typeof alterIsrResponse> }
-  | { readonly api: "controlledShutdown"; readonly response: Input<typeof controlledShutdownResponse> };
+  | { readonly api: "controlledShutdown"; readonly response: Input<typeof controlledShutdownResponse> }
+  | { readonly api: "electLeaders"; readonly elected: readonly Elected[] };
 
 /**
  * What happens to the controller, one at a time and in order. Events other than `start`, `controllerChange`,
@@ -52,6 +54,7 @@ export type ControllerEvent =
   | { readonly kind: "uncleanElection"; readonly topic: string | undefined }
   | { readonly kind: "response"; readonly brokerId: number; readonly exchange: ControlExchange }
   | { readonly kind: "alterIsr"; readonly request: Decoded<typeof alterIsrRequest>; readonly ticket: number }
+  | { readonly kind: "electLeaders"; readonly partitions: readonly NamedPartition[]; readonly strategy: "preferred" | "unclean"; readonly ticket: number }
   /** Broker epoch -1: not known. */
   | { readonly kind: "controlledShutdown"; readonly brokerId: number; readonly brokerEpoch: number; readonly ticket: number };
 

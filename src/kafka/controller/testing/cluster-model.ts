@@ -9,6 +9,7 @@ import { paths } from "../../znodes/paths.ts";
 import { create, getData, setData, type Step, type ZkReply, type ZkRequest } from "../../znodes/requests.ts";
 import { assign, decodePartitionState, decodeTopic, encodePartitionState, encodeTopic, type LeaderAndIsr } from "../../znodes/topic.ts";
 import { handleEvent } from "../core.ts";
+import type { NamedPartition } from "../elect-leaders.ts";
 import type { Answer, ControlExchange, ControllerEvent, ControlRequest } from "../effects.ts";
 import { SessionLostError, ControllerState, type ControllerConfig } from "../state.ts";
 import { eventOfWatch } from "../watches.ts";
@@ -184,6 +185,10 @@ export class ClusterModel {
 
   controlledShutdown(brokerId: number, brokerEpoch = this.broker(brokerId).epoch): number {
     return this.#ask((ticket) => ({ kind: "controlledShutdown", brokerId, brokerEpoch, ticket }));
+  }
+
+  electLeaders(partitions: readonly NamedPartition[], strategy: "preferred" | "unclean"): number {
+    return this.#ask((ticket) => ({ kind: "electLeaders", partitions, strategy, ticket }));
   }
 
   #ask(eventOf: (ticket: number) => ControllerEvent): number {
