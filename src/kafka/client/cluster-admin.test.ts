@@ -188,3 +188,22 @@ test("brokers of ours: topics are made, described, found to be there, and delete
   expect(await settle(admin.offsets([{ topic: "one", partition: 2 }], "latest"))).toMatchObject([{ code: 0, offset: 0 }]);
   expect([...(await settle(admin.deleteTopics(["one", "gone"])))].map(([name, { code }]) => [name, code])).toEqual([["one", 0], ["gone", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]]);
 });
+
+test("brokers of ours: partitions are added, settings are changed and told with where they come from", async () => {
+  const brokers = await SimulatedBrokers.start(2);
+  const admin = new ClusterAdmin(brokers.client());
+  const settle = <T>(promise: Promise<T>): Promise<T> => brokers.world.settle(promise);
+  const resource = { type: "topic", name: "t" } as const;
+  await settle(admin.createTopic({ name: "t", partitions: 1, replicationFactor: 1, configs: new Map([["retention.ms", "1000"]]) }));
+  expect((await settle(admin.createPartitions({ topic: "t", count: 3 }))).code).toBe(0);
+  expect((await settle(admin.createPartitions({ topic: "t", count: 2 }))).code).toBe(ErrorCode.INVALID_PARTITIONS);
+  expect((await settle(admin.alterConfigs(resource, [{ kind: "set", name: "segment.bytes", value: "100000" }, { kind: "delete", name: "retention.ms" }]))).code).toBe(0);
+  expect((await settle(admin.alterConfigs(resource, [{ kind: "set", name: "segment.bytes", value: "x" }]))).code).toBe(ErrorCode.INVALID_REQUEST);
+  await brokers.world.run({ forMs: 1000 });
+  const [topic, broker, nobody] = await settle(admin.describeConfigs([resource, { type: "broker", name: "2" }, { type: "topic", name: "none" }], { synonyms: true }));
+  const sourceOf = (name: string) => topic?.entries.find((entry) => entry.name === name)?.source;
+  expect([sourceOf("segment.bytes"), sourceOf("retention.ms")]).toEqual(["DYNAMIC_TOPIC_CONFIG", "DEFAULT_CONFIG"]);
+  expect(broker?.entries.find(({ name }) => name === "num.partitions")).toMatchObject({ value: "2", source: "STATIC_BROKER_CONFIG" });
+  expect(nobody?.code).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+  expect((await settle(admin.topics({ internal: false })))[0]?.partitions.map(({ leader }) => leader > 0)).toEqual([true, true, true]);
+});
