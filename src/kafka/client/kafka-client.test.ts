@@ -80,6 +80,20 @@ test("a broker that comes back is connected to again", async () => {
   await cluster.world.settle(client.send(2, listGroups, listing));
 });
 
+test("a broker that could not be reached is looked up anew: it may have come back elsewhere", async () => {
+  const cluster = await ScriptedCluster.start(3);
+  cluster.every(listGroups, () => none);
+  const client = cluster.client();
+  await cluster.world.settle(client.send(2, listGroups, listing));
+  cluster.node(2).kill();
+  await cluster.world.run({ forMs: 50 });
+  expect(errorCode(await cluster.world.settle(client.send(2, listGroups, listing).catch((error: unknown) => error)))).toBe("ECONNREFUSED");
+  cluster.every(metadata, () => ({ brokers: [{ nodeId: 1, host: "kafka1", port: 9092 }, { nodeId: 2, host: "kafka3", port: 9092 }], topics: [] }));
+  cluster.takeAsked();
+  await cluster.world.settle(client.send(2, listGroups, listing));
+  expect(cluster.takeAsked()).toEqual(["3: ListGroups 5"]);
+});
+
 test("the controller is asked for once, and again when it is forgotten", async () => {
   const cluster = await ScriptedCluster.start(3);
   cluster.controllerId = 2;
@@ -167,7 +181,7 @@ test("an error that is about something else is a value, at once", async () => {
 });
 
 test("a group's coordinator is asked for in both shapes of the request, once, and anew after it says that it is none", async () => {
-  for (const last of [3, 5]) {
+  for (const last of [3, 4, 5]) {
     const cluster = await ScriptedCluster.start(3);
     cluster.serve(findCoordinator, 0, last);
     let coordinator = 2;
