@@ -75,6 +75,13 @@ export async function openCluster(directory: string, flags: ClusterFlags): Promi
   return { directory: path, nodes: read.map(describeNode), warnings: nodeCountWarnings(nodes.count) };
 }
 
+/** The same, where nothing is to be made: throws ERR_CLUSTER_DIRECTORY where no cluster lies there. */
+export async function existingCluster(directory: string): Promise<Cluster> {
+  const path = resolve(directory);
+  if ((await readClusterFile(path)) === undefined) throw new OperationalError("ERR_CLUSTER_DIRECTORY", `there is no cluster in ${path}: start one with odradek up --dir ${path}, or name another directory with --dir`);
+  return openCluster(path, {});
+}
+
 function given(flags: ClusterFlags): Partial<ClusterPlan> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }

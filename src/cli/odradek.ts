@@ -1,0 +1,83 @@
+import process from "node:process";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { errorCode, toError } from "../lib/error.ts";
+import { down } from "./odradek/down.ts";
+import { ExitCode, type CommandIo } from "./odradek/io.ts";
+import { logs, type LogsOptions } from "./odradek/logs.ts";
+import { status } from "./odradek/status.ts";
+import { up, upDetached, type UpOptions } from "./odradek/up.ts";
+
+/** odradek COMMAND: a cluster on this machine, and what is asked of any cluster. */
+
+const DEFAULT_DIRECTORY = "./odradek-data";
+
+const io: CommandIo = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  err: (line) => void process.stderr.write(`${line}\n`),
+};
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError("expected a whole number above 0.");
+  return value;
+}
+
+const program = new Command("odradek")
+  .description("A Kafka cluster on Node.js: brokers and ZooKeeper members, with no JVM and no container.")
+  .exitOverride()
+  .configureOutput({ writeOut: (text) => process.stdout.write(text), writeErr: (text) => process.stderr.write(text) });
+
+/** Runs the command and ends the process with what it gives. */
+async function ending(run: Promise<number>): Promise<void> {
+  process.exitCode = await run;
+}
+
+program
+  .command("up")
+  .description("start a cluster, or go on with the one that the directory holds; Ctrl-C stops it")
+  .option("--dir <directory>", "where the nodes' files and data are", DEFAULT_DIRECTORY)
+  .option("--nodes <n>", "how many nodes (default: 3)", count)
+  .option("--kafka-port <port>", "the first broker's port, the next ones follow (default: 9092)", count)
+  .option("--zookeeper-port <port>", "the first member's port for clients (default: 2181)", count)
+  .option("--quorum-port <port>", "the first member's port for its followers (default: 2888)", count)
+  .option("--election-port <port>", "the first member's port for elections (default: 3888)", count)
+  .option("--host <host>", "where the nodes listen (default: localhost)")
+  .option("--advertise <host>", "how clients reach the brokers, where it is not --host")
+  .option("-d, --detach", "leave it running in the background")
+  .option("--json", "print one JSON object when it is ready")
+  .action((options: UpOptions) => ending(options.detach === true ? upDetached(options, process.argv.slice(1).filter((arg) => arg !== "--detach" && arg !== "-d"), io) : up(options, io)));
+
+program
+  .command("down")
+  .description("stop the cluster of a directory")
+  .option("--dir <directory>", "the cluster's directory", DEFAULT_DIRECTORY)
+  .action((options: { dir: string }) => ending(down(options, io)));
+
+program
+  .command("status")
+  .description("show nodes, controller, leader of the ensemble, and partitions that are not in sync")
+  .option("--dir <directory>", "the cluster's directory", DEFAULT_DIRECTORY)
+  .option("--json", "print one JSON object")
+  .action((options: { dir: string; json?: boolean }) => ending(status(options, io)));
+
+program
+  .command("logs [node]")
+  .description("show what the nodes, or one of them, have printed last")
+  .option("--dir <directory>", "the cluster's directory", DEFAULT_DIRECTORY)
+  .option("-f, --follow", "go on with what they print next")
+  .option("--json", "the lines as they are in the files")
+  .action((node: string | undefined, options: LogsOptions) => ending(logs(node, options, io)));
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  if (thrown instanceof CommanderError) {
+    // Commander has said it already.
+    process.exitCode = thrown.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  } else {
+    const error = toError(thrown);
+    const code = errorCode(error);
+    io.err(code === undefined ? (error.stack ?? error.message) : error.message);
+    process.exitCode = code === "ERR_USAGE" ? ExitCode.usage : ExitCode.failed;
+  }
+}
