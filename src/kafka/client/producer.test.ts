@@ -99,6 +99,15 @@ test("one batch of a partition is under way at a time, partitions do not wait fo
   expect(written.map(({ values }) => values[0])).toEqual(["a", "c", "a", "b"]);
 });
 
+test("what comes behind a batch that is sent again waits for it", async () => {
+  const { cluster, producer, written, script, settle } = await stage({ lingerMs: 0, retryBackoffMs: 300 });
+  script.push(ErrorCode.NOT_ENOUGH_REPLICAS);
+  const first = producer.send(record("a"));
+  await cluster.world.run({ forMs: 100 });
+  await settle(Promise.all([first, producer.send(record("b"))]));
+  expect(written.map(({ values }) => values[0])).toEqual(["a", "a", "b"]);
+});
+
 test("keys choose the partition, a number does; without both, each batch moves on to another one", async () => {
   const { producer, written, settle } = await stage({ lingerMs: 0 }, [1, 1, 1]);
   const key = Buffer.from("foobar");
