@@ -122,12 +122,14 @@ test("a leader that moves, or goes down, is followed without a gap or a repetiti
   logs[0]?.values.push("a");
   expect(await poll()).toEqual(["0/0 a"]);
   await poll();
-  codes.push(...Array.from({ length: 4 }, () => ErrorCode.NOT_LEADER_OR_FOLLOWER));
+  codes.push(...Array.from({ length: 1000 }, () => ErrorCode.NOT_LEADER_OR_FOLLOWER));
+  const before = fetched.length;
+  await poll();
+  expect(fetched.length - before).toBeLessThan(20);
+  codes.length = 0;
   cluster.topics = [topicLedBy("t", [2], 1)];
   logs[0]?.values.push("b");
-  const begun = cluster.world.nowMs;
   expect([await poll(), await poll()].flat()).toEqual(["0/1 b"]);
-  expect(cluster.world.nowMs - begun).toBeGreaterThan(400);
   expect(fetched.at(-1)?.broker).toBe(2);
   cluster.node(2).kill();
   cluster.topics = [topicLedBy("t", [1], 2)];
