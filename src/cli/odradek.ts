@@ -2,6 +2,7 @@ import process from "node:process";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { errorCode, toError } from "../lib/error.ts";
 import { down } from "./odradek/down.ts";
+import { fresh } from "./odradek/fresh.ts";
 import { ExitCode, type CommandIo } from "./odradek/io.ts";
 import { logs, type LogsOptions } from "./odradek/logs.ts";
 import { status } from "./odradek/status.ts";
@@ -67,6 +68,12 @@ program
   .option("-f, --follow", "go on with what they print next")
   .option("--json", "the lines as they are in the files")
   .action((node: string | undefined, options: LogsOptions) => ending(logs(node, options, io)));
+
+program
+  .command("fresh <node-directory>")
+  .description("make a copied node directory one that has never run: its logs and data go, config and myid stay")
+  .option("--yes", "do it")
+  .action((directory: string, options: { yes?: boolean }) => ending(fresh(directory, options, io)));
 
 try {
   await program.parseAsync();

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Kafka, logLevel } from "kafkajs";
@@ -136,6 +136,21 @@ describe("what keeps a cluster from starting", () => {
     writeFileSync(`${place.directory}/node-3/logs/meta.properties`, "version=0\nbroker.id=9\n");
     const { code, stderr } = await odradek(["up", ...place.flags]);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/^node 3 did not start: .*node-3\/logs.* belongs to broker 9/m) as string });
+  });
+
+  test("a node directory that was copied after it had run is refused with the command that makes it fresh, which does", async () => {
+    const place = await newPlace();
+    const { process: first } = await up(place);
+    await first.stop("SIGTERM");
+    const [from, to] = [`${place.directory}/node-1`, `${place.directory}/node-2`];
+    rmSync(`${to}/logs`, { recursive: true });
+    cpSync(`${from}/logs`, `${to}/logs`, { recursive: true });
+    const refused = await odradek(["up", ...place.flags]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/node 2 did not start: .*meta\.properties.*broker 1.*odradek fresh/s) as string });
+    expect(await odradek(["fresh", to])).toMatchObject({ code: 2, stderr: expect.stringContaining("--yes") as string });
+    expect(await odradek(["fresh", to, "--yes"])).toMatchObject({ code: 0, stdout: expect.stringContaining(`removed ${to}/logs/meta.properties`) as string });
+    const { process: second } = await up(place);
+    expect(await second.stop("SIGTERM")).toBe(0);
   });
 
   test("wrong usage has its own exit code and names the flag", async () => {
