@@ -141,7 +141,8 @@ export class Consumer {
         if (code === undefined) throw error;
         if (code === "ECONNABORTED") return;
         if (code === "FENCED_INSTANCE_ID") this.fenced = true;
-        else await passing(this.client, this.client.pause(RETRY_MS));
+        // Its process may end meanwhile.
+        else if ((await this.client.pause(RETRY_MS).catch(errorCode)) === "ECONNABORTED") return;
       }
     }
   }
