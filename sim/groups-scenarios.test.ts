@@ -117,8 +117,8 @@ class Groups {
     await s.convergence.agreed({ preferred: false });
     const admin = this.open("the end");
     const groups = await this.settle(new GroupAdmin(admin).list());
-    // Sessions end, so that nothing is appended while brokers stop.
-    await s.until("groups are empty", () => [...must(s.cluster.running(this.coordinator), "coordinator").groups.core.groups()].every(({ state }) => state === "Empty"), 60_000);
+    // Sessions end, and groups without offsets go, so that nothing is appended while brokers stop.
+    await s.until("groups are empty", () => [...must(s.cluster.running(this.coordinator), "coordinator").groups.core.groups()].every(({ state, offsets }) => state === "Empty" && !offsets.isEmpty), 60_000);
     await this.settle(admin.close());
     await s.convergence.quiet();
     const logs = s.cluster.brokers.map((node) => storedLogs(node));
