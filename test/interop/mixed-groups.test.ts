@@ -10,6 +10,7 @@ import { confluentKafka, hasConfluentKafka, hasKafkaPython, kafkaPython } from "
 import { GroupUnderTest } from "../support/client-matrix/group.ts";
 import { gather, outlive, slug, type Judged } from "../support/client-matrix/judge.ts";
 import { Observer } from "../support/client-matrix/observer.ts";
+import { storedGroups } from "../support/client-matrix/stored-groups.ts";
 import { KafkaCluster, type BrokerKind } from "../support/kafka-cluster.ts";
 import { GROUP_SETTINGS } from "../support/odradek-cluster.ts";
 import { eventually } from "../support/processes.ts";
@@ -115,5 +116,14 @@ describe.runIf(able)("groups on two brokers of ours and one of Apache's", () => 
     const ours = described.filter(({ group }) => groups.some(({ story }) => story.group === group));
     expect(ours).toHaveLength(groups.length * 3);
     for (const line of ours) expect(line).toMatchObject({ lag: 0, current: line.end });
+  });
+
+  test("all replicas of the offsets topic tell of the same groups and offsets, as Apache's decoder reads them", SLOW, async () => {
+    for (const { story } of groups) await story.close();
+    // The controller last, so that each has somebody to hand over to.
+    for (const id of [THEIRS, OURS, 1]) await cluster.broker(id).stop();
+    const [first, ...others] = await Promise.all(cluster.brokers.map((broker) => storedGroups(classPath, broker, OFFSETS_PARTITIONS)));
+    expect(first?.size).toBeGreaterThanOrEqual(groups.length * 4);
+    for (const other of others) expect(other).toEqual(first);
   });
 });

@@ -14,7 +14,12 @@ export const GROUP_SETTINGS: Settings = {
 export async function startCluster({ kind = "odradek", classPath = "", settings = {} }: { readonly kind?: BrokerKind; readonly classPath?: string; readonly settings?: Settings } = {}): Promise<KafkaCluster> {
   const all = { ...GROUP_SETTINGS, ...settings };
   const cluster = kind === "odradek" ? await onOurEnsemble(classPath, all) : await KafkaCluster.plan([kind, kind, kind], classPath, { settings: all });
-  await Promise.all(cluster.brokers.map((broker) => broker.start()));
+  try {
+    await Promise.all(cluster.brokers.map((broker) => broker.start()));
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
   return cluster;
 }
 

@@ -1,4 +1,4 @@
-import { ServerProcess, type ServerOptions } from "../processes.ts";
+import { eventually, type ServerProcess, type ServerOptions } from "../processes.ts";
 
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
@@ -65,7 +65,8 @@ export class Consumer {
 
   /** SIGTERM: it leaves its group. */
   async stop(): Promise<void> {
-    await this.process.stop("SIGTERM");
+    void this.process.stop("SIGTERM");
+    await eventually("a member that was told to stop has ended", () => !this.process.running);
   }
 
   async kill(): Promise<void> {
