@@ -334,7 +334,7 @@ class Run {
     await this.#world.settle(client.close());
     await this.#convergence.until("groups become empty", () => {
       for (const { id } of this.#convergence.running) {
-        for (const { id: group, state } of this.#cluster.running(id)?.groups.core.groups() ?? []) if (state !== "Empty") return `${group} is ${state}`;
+        for (const { id: group, state, offsets } of this.#cluster.running(id)?.groups.core.groups() ?? []) if (state !== "Empty" || offsets.isEmpty) return `${group} is ${state}`;
       }
       return undefined;
     });
