@@ -45,7 +45,7 @@ test.each(["127.0.0.1", "0.0.0.0"])("a port that a process has at %s is taken fo
   expect(only).toMatchObject({ flag: "--kafka-port", host: "localhost", port });
   if (process.platform !== "linux") return;
   expect(only?.holder?.pid).toBe(pid);
-  expect(describeTaken(must(only, "taken port"))).toMatch(new RegExp(`^port ${port} is taken by process ${pid} \\(.*node -e require\\("node:net"\\).*…\\): free it, or choose another with --kafka-port$`));
+  expect(describeTaken(must(only, "taken port"))).toMatch(new RegExp(`^port ${port} is taken by process ${pid} \\(.*node.*\\): free it, or choose another with --kafka-port$`));
 });
 
 test("a holder that can't be told is another process", () => {
