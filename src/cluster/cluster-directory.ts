@@ -1,8 +1,9 @@
 import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import * as z from "zod";
 import type { Disk } from "../host/disk.ts";
 import { makeDirectoryDurably } from "../host/durable-directory.ts";
+import { replaceTextFile } from "../host/durable-file.ts";
 import { realDisk } from "../host/real/disk.ts";
 import { loadBrokerConfig, type LoadedBroker } from "../kafka/config/load.ts";
 import { must } from "../lib/assert.ts";
@@ -153,19 +154,9 @@ async function refuseStrangers(directory: string): Promise<void> {
   );
 }
 
-/** Leaves the whole file or none, and a file that is there alone. */
+/** A file that is there is left alone. */
 async function createFile(disk: Disk, path: string, text: string): Promise<void> {
-  if ((await disk.stat(path)) !== undefined) return;
-  const parent = path.slice(0, path.lastIndexOf("/"));
-  const file = await disk.open(`${path}.tmp`, "truncate");
-  try {
-    await file.write([Buffer.from(text)], 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.rename(`${path}.tmp`, path);
-  await disk.syncDirectory(parent);
+  if ((await disk.stat(path)) === undefined) await replaceTextFile(disk, dirname(path), basename(path), text);
 }
 
 async function readText(path: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import type { Host } from "../host/host.ts";
-import { KafkaClient, type Endpoint } from "../kafka/client/kafka-client.ts";
+import { KafkaClient, type ClusterMetadata, type Endpoint } from "../kafka/client/kafka-client.ts";
 
 const POLL_MS = 20;
 const REQUEST_TIMEOUT_MS = 5000;
@@ -12,17 +12,8 @@ const SYNC_MS_MAX = 10_000;
  * "not yet"; false when `signal` is aborted.
  */
 export async function whenReady(host: Host, brokers: readonly Endpoint[], signal: AbortSignal): Promise<number | false> {
-  const client = new KafkaClient({ host, bootstrap: brokers, clientId: "odradek", requestTimeoutMs: REQUEST_TIMEOUT_MS, random: host.random });
-  try {
-    while (!signal.aborted) {
-      const told = await client.metadata([]).catch(() => undefined);
-      if (told !== undefined && told.brokers.length >= brokers.length && told.controllerId >= 0) return told.controllerId;
-      await new Promise<void>((resolve) => host.timers.after(POLL_MS, resolve));
-    }
-    return false;
-  } finally {
-    await client.close();
-  }
+  const told = await askUntil(host, brokers, { topics: [], goOn: () => !signal.aborted }, (answer) => answer.brokers.length >= brokers.length && answer.controllerId >= 0);
+  return told?.controllerId ?? false;
 }
 
 /**
@@ -30,14 +21,26 @@ export async function whenReady(host: Host, brokers: readonly Endpoint[], signal
  * what wants min.insync.replicas, and clients that take this for a failure begin anew. At the latest after a while.
  */
 export async function whenInSync(host: Host, brokers: readonly Endpoint[], signal: AbortSignal): Promise<void> {
-  const client = new KafkaClient({ host, bootstrap: brokers, clientId: "odradek", requestTimeoutMs: REQUEST_TIMEOUT_MS, random: host.random });
   const untilMs = host.clock.monotonicMs() + SYNC_MS_MAX;
+  const goOn = (): boolean => !signal.aborted && host.clock.monotonicMs() < untilMs;
+  await askUntil(host, brokers, { topics: null, goOn }, ({ topics }) => topics.every(({ partitions }) => partitions.every(({ isrNodes, replicaNodes }) => isrNodes.length === replicaNodes.length)));
+}
+
+/** The first answer that is as wanted; undefined where the asking was given up. */
+async function askUntil(
+  host: Host,
+  bootstrap: readonly Endpoint[],
+  { topics, goOn }: { readonly topics: readonly string[] | null; readonly goOn: () => boolean },
+  isWanted: (answer: ClusterMetadata) => boolean,
+): Promise<ClusterMetadata | undefined> {
+  const client = new KafkaClient({ host, bootstrap, clientId: "odradek", requestTimeoutMs: REQUEST_TIMEOUT_MS, random: host.random });
   try {
-    while (!signal.aborted && host.clock.monotonicMs() < untilMs) {
-      const told = await client.metadata(null).catch(() => undefined);
-      if (told?.topics.every(({ partitions }) => partitions.every(({ isrNodes, replicaNodes }) => isrNodes.length === replicaNodes.length)) === true) return;
+    while (goOn()) {
+      const answer = await client.metadata(topics).catch(() => undefined);
+      if (answer !== undefined && isWanted(answer)) return answer;
       await new Promise<void>((resolve) => host.timers.after(POLL_MS, resolve));
     }
+    return undefined;
   } finally {
     await client.close();
   }

@@ -31,7 +31,7 @@ describe.runIf(hasKafkaPython && hasKazoo)("a consumer of 0.8.1", () => {
 
   afterAll(() => cluster?.close());
 
-  /** Told of one broker, as any of them will do. */
+  /** It is told of one broker alone: version 0 has no coordinator, so any broker serves it. */
   function client(brokerId: number): ClientUnderTest {
     return scriptedClient({ name: "kafka-python to 0.8.1", command: [PYTHON, KAFKA_PYTHON], codecs: ["none"], bootstrap: cluster.broker(brokerId).bootstrap, options: { apiVersion: [0, 8, 1] } });
   }

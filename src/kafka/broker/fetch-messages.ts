@@ -1,6 +1,7 @@
 import type { Clock, Timers } from "../../host/clock.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import { UNPACKED_BYTES_MAX, downConvert, needsDownConversion } from "../records/conversion.ts";
+import { UNPACKED_BYTES_MAX } from "../records/compression.ts";
+import { downConvert, needsDownConversion } from "../records/conversion.ts";
 import type { LegacyMagic } from "../records/legacy.ts";
 import { failedFetch, fetchFrom, isUrgent, readPartition, type Fetched, type FetchOptions, type FetchTarget } from "../replication/fetch.ts";
 import type { Conversions } from "./conversions.ts";

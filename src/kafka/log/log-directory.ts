@@ -1,9 +1,10 @@
+import { replaceTextFile } from "../../host/durable-file.ts";
 import { OperationalError, errorCode } from "../../lib/error.ts";
 import type { TaskGroup } from "../../lib/task-group.ts";
 import type { Disk, FileLock } from "../../host/disk.ts";
 import type { Logger } from "../../host/log.ts";
 import { formatMetaProperties, parseMetaProperties, type DirectoryOwner } from "../config/meta-properties.ts";
-import { formatOffsets, parseOffsets, readTextFile, replaceTextFile, type PartitionOffsets } from "./checkpoint.ts";
+import { formatOffsets, parseOffsets, readTextFile, type PartitionOffsets } from "./checkpoint.ts";
 import type { PartitionLog } from "./log.ts";
 import { CLEANER_FILE, CLEAN_SHUTDOWN_FILE, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE, META_PROPERTIES_FILE, RECOVERY_POINT_FILE } from "./names.ts";
 import { Saver } from "./saver.ts";

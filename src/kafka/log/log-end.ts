@@ -1,7 +1,8 @@
+import { replaceTextFile } from "../../host/durable-file.ts";
 import { assert } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import { NO_PRODUCER_ID, batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchMagic, batchMaxTimestamp, batchProducerId, wholeBatchSize } from "../records/batch.ts";
-import { formatLeaderEpochs, replaceTextFile } from "./checkpoint.ts";
+import { formatLeaderEpochs } from "./checkpoint.ts";
 import { Flusher } from "./flusher.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";

@@ -1,3 +1,4 @@
+import { replaceTextFile } from "../../host/durable-file.ts";
 import { OperationalError, errorCode } from "../../lib/error.ts";
 import {
   NO_PRODUCER_ID,
@@ -9,7 +10,7 @@ import {
   batchMaxTimestamp,
   batchProducerId,
 } from "../records/batch.ts";
-import { formatLeaderEpochs, parseLeaderEpochs, readTextFile, replaceTextFile } from "./checkpoint.ts";
+import { formatLeaderEpochs, parseLeaderEpochs, readTextFile } from "./checkpoint.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
 import { segmentOptions, type LogContext, type LogPath } from "./log-context.ts";

@@ -21,6 +21,9 @@ export interface UnpackLimits {
   readonly bytesMax: number;
 }
 
+/** What brokers allow one batch or wrapper to unpack to: each was taken within its max.message.bytes, so that only a damaged or hostile one comes to more. */
+export const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
+
 export function decompress(codec: number, bytes: Buffer, limits: UnpackLimits): Buffer | "too large" | "corrupt" {
   try {
     const unpacked = unpack(codec, bytes, limits);

@@ -37,9 +37,6 @@ export interface Messages {
   readonly nextOffset: number;
 }
 
-/** What brokers allow one batch or wrapper to unpack to. */
-export const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
-
 const STEP_BYTES = 128 * 1024;
 
 /** Counts work: true when a step is full. */

@@ -1,4 +1,5 @@
 import { batchBaseOffset, batchIsControl, batchIsTransactional, batchProducerId } from "../../records/batch.ts";
+import { UNPACKED_BYTES_MAX } from "../../records/compression.ts";
 import { readEndTxnMarker } from "../../records/control.ts";
 import { RecordReader } from "../../records/record-reader.ts";
 import { decodeRecord } from "./group-records.ts";
@@ -13,9 +14,6 @@ interface Gathered {
   /** Of transactions that are open, by producer id. */
   readonly transactional: Map<number, Offsets>;
 }
-
-/** Of one batch. Brokers wrote it, each within its max.message.bytes, so that only a damaged one comes to this. */
-const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * What a partition of the offsets topic says, batch by batch from its start: the last record of a key holds. Offsets

@@ -1,9 +1,10 @@
 import { batchChecksumHolds, batchIsControl, batchLastOffset, batchProducerEpoch, batchProducerId, declaredBatchSize } from "../../records/batch.ts";
+import { UNPACKED_BYTES_MAX } from "../../records/compression.ts";
 import { RecordReader } from "../../records/record-reader.ts";
 import type { PartitionLog } from "../log.ts";
 import type { Segment } from "../segment.ts";
 import type { KeyMap } from "./key-map.ts";
-import { UNPACKED_BYTES_MAX, retainRecords } from "./retain.ts";
+import { retainRecords } from "./retain.ts";
 import { groupSegments } from "./segment-groups.ts";
 import { CleanedTransactions } from "./transactions.ts";
 

@@ -24,7 +24,8 @@ import { buildBatch } from "../../records/build.ts";
 import { legacyMessage } from "../../records/legacy.ts";
 import { compress } from "../../records/compression.ts";
 import { RecordReader } from "../../records/record-reader.ts";
-import { UNPACKED_BYTES_MAX, retainRecords } from "./retain.ts";
+import { UNPACKED_BYTES_MAX } from "../../records/compression.ts";
+import { retainRecords } from "./retain.ts";
 import { packed } from "./testing.ts";
 
 interface Seen {

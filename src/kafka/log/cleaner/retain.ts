@@ -18,12 +18,9 @@ import {
   writeBatchHeader,
   type BatchHeader,
 } from "../../records/batch.ts";
-import { compress } from "../../records/compression.ts";
+import { UNPACKED_BYTES_MAX, compress } from "../../records/compression.ts";
 import { legacyMessage } from "../../records/legacy.ts";
 import type { RecordReader } from "../../records/record-reader.ts";
-
-/** No batch that a broker took unpacks to more. */
-export const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface Retention {
   /** Whether the record stays that the reader stands on. */

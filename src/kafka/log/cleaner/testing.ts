@@ -19,13 +19,12 @@ import {
   writeBatchHeader,
 } from "../../records/batch.ts";
 import { buildBatch, type BatchOptions } from "../../records/build.ts";
-import { compress } from "../../records/compression.ts";
+import { UNPACKED_BYTES_MAX, compress } from "../../records/compression.ts";
 import { RecordReader } from "../../records/record-reader.ts";
 import type { LogConfig } from "../log-config.ts";
 import type { PartitionLog } from "../log.ts";
 import { LogBench, type TestLimits } from "../testing.ts";
 import { LogCleaner, type CleanerSettings } from "./cleaner.ts";
-import { UNPACKED_BYTES_MAX } from "./retain.ts";
 
 export const compactedConfig: Partial<LogConfig> = { cleanupPolicy: ["compact"], segmentBytes: 600, indexIntervalBytes: 100, minCleanableDirtyRatio: 0, fileDeleteDelayMs: 1000 };
 
