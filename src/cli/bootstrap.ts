@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { existingCluster } from "../cluster/cluster-directory.ts";
 import type { Host } from "../host/host.ts";
 import type { Endpoint, KafkaClient } from "../kafka/client/kafka-client.ts";
 import { OperationalError, toError } from "../lib/error.ts";
@@ -24,6 +23,8 @@ export function parseBootstrap(text: string, option: string, { defaultPort }: { 
 /** Brokers to ask first: those that `--bootstrap` names, or those of the cluster in `--dir`. */
 export async function bootstrapOf({ bootstrap, dir }: { readonly bootstrap?: string | undefined; readonly dir: string }): Promise<Endpoint[]> {
   if (bootstrap !== undefined) return parseBootstrap(bootstrap, "--bootstrap", { defaultPort: DEFAULT_PORT });
+  // Kafka's scripts have no use for it, and would wait while it loads.
+  const { existingCluster } = await import("../cluster/cluster-directory.ts");
   const { nodes } = await existingCluster(resolve(dir));
   return nodes.map(({ kafka }) => kafka);
 }
