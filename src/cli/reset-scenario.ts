@@ -1,11 +1,11 @@
 import { parseDateTime, parseDuration } from "../admin/java-time.ts";
 import type { ResetScenario } from "../admin/reset-plan.ts";
-import { errorCode, OperationalError, toError } from "../lib/error.ts";
+import { OperationalError } from "../lib/error.ts";
 
 /** The flags of which one says where a group is to go on, without dashes. */
 export const SCENARIO_FLAGS = ["to-offset", "shift-by", "to-datetime", "by-duration", "to-earliest", "to-latest", "to-current"] as const;
 
-/** `argument`: of a flag, "" where it has none; undefined: it is not given. Undefined: none of them is. Throws ERR_USAGE. */
+/** `argument`: of a flag, "" where it has none; undefined: it is not given. Undefined: none of them is. Throws ERR_USAGE, ERR_DATE_TIME, ERR_DURATION. */
 export function resetScenario(argument: (flag: (typeof SCENARIO_FLAGS)[number]) => string | undefined, nowMs: number): ResetScenario | undefined {
   const flag = SCENARIO_FLAGS.find((one) => argument(one) !== undefined);
   const value = flag === undefined ? "" : (argument(flag) ?? "");
@@ -17,9 +17,9 @@ export function resetScenario(argument: (flag: (typeof SCENARIO_FLAGS)[number]) 
     case "shift-by":
       return { kind: flag, by: wholeNumber(flag, value) };
     case "to-datetime":
-      return { kind: "to-time", time: told(flag, () => parseDateTime(value)) };
+      return { kind: "to-time", time: parseDateTime(value) };
     case "by-duration":
-      return { kind: "to-time", time: nowMs - told(flag, () => parseDuration(value)) };
+      return { kind: "to-time", time: nowMs - parseDuration(value) };
     case "to-earliest":
     case "to-latest":
     case "to-current":
@@ -31,13 +31,4 @@ function wholeNumber(flag: string, text: string): number {
   const value = Number(text);
   if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value)) throw new OperationalError("ERR_USAGE", `--${flag}: "${text}" is no whole number that is exact here`);
   return value;
-}
-
-function told(flag: string, parse: () => number): number {
-  try {
-    return parse();
-  } catch (error) {
-    if (errorCode(error) === undefined) throw error;
-    throw new OperationalError("ERR_USAGE", `--${flag}: ${toError(error).message}`, { cause: error });
-  }
 }

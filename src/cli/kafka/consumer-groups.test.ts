@@ -53,12 +53,19 @@ test("wrong arguments are told on stderr with 1, before anything is asked", asyn
     [], ["--list"], [...BOOTSTRAP], [...BOOTSTRAP, "--list", "--describe"], [...BOOTSTRAP, "--describe"], [...BOOTSTRAP, "--describe", "--group", "g", "--all-groups"], [...BOOTSTRAP, "--describe", "--group", "g", "--members", "--offsets"],
     [...BOOTSTRAP, "--describe", "--group", "g", "--state", "Stable"], [...BOOTSTRAP, "--list", "--state", "nosuch"], [...BOOTSTRAP, "--list", "--members"], [...BOOTSTRAP, "--delete", "--group", "g", "--topic", "t"], [...BOOTSTRAP, "--delete-offsets", "--group", "g"],
     [...BOOTSTRAP, ...reset, "--topic", "t"], [...BOOTSTRAP, ...reset, "--to-earliest"], [...BOOTSTRAP, ...reset, "--to-earliest", "--to-latest", "--topic", "t"], [...BOOTSTRAP, ...reset, "--to-earliest", "--topic", "t", "--all-topics"],
-    [...BOOTSTRAP, ...reset, "--to-datetime", "2026-11-22T12:00:00", "--topic", "t"], [...BOOTSTRAP, ...reset, "--by-duration", "1h", "--topic", "t"], [...BOOTSTRAP, ...reset, "--to-earliest", "--topic", "t", "--dry-run", "--execute"],
+    [...BOOTSTRAP, ...reset, "--to-earliest", "--topic", "t", "--dry-run", "--execute"],
     [...BOOTSTRAP, ...reset, "--to-offset", "9007199254740993", "--topic", "t"],
   ];
   for (const argv of wrong) {
     const io = new PrintedIo({ clock: { wallMs: () => 0 } } as never);
     expect([argv, await kafkaConsumerGroups(argv, io), io.stdout, io.stderr !== ""]).toEqual([argv, 1, "", true]);
+  }
+});
+
+test("a time that can't be read is a failure like any other, told on stdout with 0, as Apache's", async () => {
+  for (const time of [["--to-datetime", "2026-11-22T12:00:00"], ["--by-duration", "1h"]]) {
+    const io = new PrintedIo({ clock: { wallMs: () => 0 } } as never);
+    expect([time, await kafkaConsumerGroups([...BOOTSTRAP, "--reset-offsets", "--group", "g", "--topic", "t", ...time], io), io.stdout]).toEqual([time, 0, expect.stringMatching(/^\nError: Executing consumer group command failed due to "/)]);
   }
 });
 

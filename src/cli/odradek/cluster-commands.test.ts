@@ -91,7 +91,7 @@ test("wrong usage is found before anything is asked", async () => {
   const { odradek } = await stage(1);
   for (const line of [
     "topics create t --partitions 0", "topics create", "topics nosuch", "topics create t --bogus", "topics create t --config a", "topics create t --replica-assignment 1 --partitions 1", "topics alter t", "topics describe --unavailable --at-min-isr",
-    "groups reset g --to-earliest", "groups reset g --topic t", "groups reset g --topic t --to-earliest --to-latest", "groups reset g --topic t --to-offset x", "groups reset g --topic t --from-file /f", "groups delete g --offsets", "groups delete g h --offsets --topic t",
+    "groups reset g --to-earliest", "groups reset g --topic t", "groups reset g --topic t --to-earliest --to-latest", "groups reset g --topic t --to-offset x", "groups reset g --topic t --to-datetime yesterday", "groups reset g --topic t --by-duration 1h", "groups reset g --topic t --from-file /f", "groups delete g --offsets", "groups delete g h --offsets --topic t",
     "groups describe", "groups describe g --members --state", "groups reset g --from-file /nosuch",
   ]) {
     const [code, out] = await odradek(line);

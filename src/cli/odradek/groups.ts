@@ -95,12 +95,17 @@ function scenarioOf(options: ResetGroupOptions, nowMs: number): ResetScenario {
   };
   const given = [...SCENARIO_FLAGS.filter((flag) => byFlag[flag] !== undefined), ...(options.fromFile === undefined ? [] : ["from-file"])];
   if (given.length !== 1) throw new OperationalError("ERR_USAGE", `exactly one of --${[...SCENARIO_FLAGS, "from-file"].join(", --")} is needed`);
-  const scenario = resetScenario((flag) => {
-    const value = byFlag[flag];
-    return value === true ? "" : typeof value === "string" ? value : undefined;
-  }, nowMs);
-  // A plan brings its own offsets.
-  return scenario ?? { kind: "to-current" };
+  try {
+    const scenario = resetScenario((flag) => {
+      const value = byFlag[flag];
+      return value === true ? "" : typeof value === "string" ? value : undefined;
+    }, nowMs);
+    // A plan brings its own offsets.
+    return scenario ?? { kind: "to-current" };
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    throw new OperationalError("ERR_USAGE", toError(error).message, { cause: error });
+  }
 }
 
 async function scopeOf({ topic, allTopics, fromFile }: ResetGroupOptions, { host }: AdminIo): Promise<ResetScope> {
