@@ -119,12 +119,14 @@ test("keys, headers and null go there and back, and every field can be printed; 
   expect(JSON.parse(json)).toMatchObject({ topic: "t", offset: 0, timestampType: "CreateTime", key: "k", value: "v", headers: [{ key: "a", value: "1" }, { key: "b", value: null }] });
 });
 
-test("one partition from one offset on", async () => {
+test("one partition from one offset on; one that is not there is named", async () => {
   const { produce, consume, client, settle } = await stage();
   await settle(new ClusterAdmin(client).createTopic({ name: "one", partitions: 1, replicationFactor: 1 }));
   await produce("one", "a\nb\nc\n");
   expect((await consume(["one"], { partition: 0, offset: 1, fromBeginning: false })).printed).toBe("b\nc\n");
   expect((await consume(["one"], { partition: 0 })).printed).toBe("a\nb\nc\n");
+  const missing = "one-7: the broker answers UNKNOWN_TOPIC_OR_PARTITION";
+  expect(await consume(["one"], { partition: 7, offset: 1, fromBeginning: false })).toEqual({ code: 0, printed: "", told: [missing, "no record has come for 2000 ms"] });
 });
 
 test("a group goes on behind what it has printed, also where --max ended it in the midst of a batch", async () => {
