@@ -1,3 +1,3 @@
 #!/bin/sh
 # Starts a broker: kafka-server-start.sh [-daemon] server.properties [--override property=value]...
-exec "$(dirname "$(readlink -f "$0")")/run-class" kafka-server-start kafkaServer "$@"
+exec "$(dirname "$(readlink -f "$0")")/run-class" -mark kafka.Kafka kafka-server-start kafkaServer "$@"

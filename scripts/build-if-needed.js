@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 
 const base = join(import.meta.dirname, "..");
-const built = join(base, "dist/src/cli/odradek.js");
+const built = join(base, "dist/bundle/odradek.js");
 
 function newest(directory) {
   return readdirSync(directory, { recursive: true, encoding: "utf8" }).reduce((latest, name) => Math.max(latest, statSync(join(directory, name)).mtimeMs), 0);

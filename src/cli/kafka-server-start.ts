@@ -1,10 +1,10 @@
 import process from "node:process";
 import { realHost } from "../host/real/host.ts";
 import { startKafkaBroker } from "../node/kafka-broker.ts";
-import { fail, runServer, usage, warnOfJavaSettings } from "./process.ts";
+import { fail, runServer, serverArguments, usage, warnOfJavaSettings } from "./process.ts";
 
 /** kafka-server-start.sh server.properties [--override property=value]... */
-const [configPath, ...args] = process.argv.slice(2);
+const [configPath, ...args] = serverArguments(process.argv);
 if (configPath === undefined) fail(usage("kafka-server-start.sh [-daemon] server.properties [--override property=value]..."));
 warnOfJavaSettings();
 const host = realHost({ logLevel: "info" });

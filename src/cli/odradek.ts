@@ -1,12 +1,20 @@
 import process from "node:process";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { realHost } from "../host/real/host.ts";
 import { errorCode, toError } from "../lib/error.ts";
+import type { AdminIo } from "./admin-session.ts";
+import { addConsume } from "./odradek/consume.ts";
 import { down } from "./odradek/down.ts";
 import { fresh } from "./odradek/fresh.ts";
+import { addGroups } from "./odradek/groups.ts";
 import { ExitCode, type CommandIo } from "./odradek/io.ts";
 import { logs, type LogsOptions } from "./odradek/logs.ts";
+import { addProduce } from "./odradek/produce.ts";
 import { status } from "./odradek/status.ts";
+import { addTopics } from "./odradek/topics.ts";
 import { up, upDetached, type UpOptions } from "./odradek/up.ts";
+import type { ToolRun } from "./tool-io.ts";
+import { withToolIo } from "./tool-process.ts";
 
 /** odradek COMMAND: a cluster on this machine, and what is asked of any cluster. */
 
@@ -74,6 +82,16 @@ program
   .description("make a copied node directory one that has never run: its logs and data go, config and myid stay")
   .option("--yes", "do it")
   .action((directory: string, options: { yes?: boolean }) => ending(fresh(directory, options, io)));
+
+/** The same for a command with streams: input that nobody reads any more must not hold the process. */
+const streaming = async (run: ToolRun): Promise<void> => process.exit(await withToolIo(run));
+addProduce(program, DEFAULT_DIRECTORY, streaming);
+addConsume(program, DEFAULT_DIRECTORY, streaming);
+
+/** The same for a command that asks a cluster. */
+const asking = (run: (adminIo: AdminIo) => Promise<number>): Promise<void> => ending(run({ ...io, host: realHost({ logLevel: "silent" }) }));
+addTopics(program, DEFAULT_DIRECTORY, asking);
+addGroups(program, DEFAULT_DIRECTORY, asking);
 
 try {
   await program.parseAsync();

@@ -4,6 +4,11 @@ import { errorCode, OperationalError, toError } from "../lib/error.ts";
 /** Exit codes of Kafka's own scripts: 1 for whatever kept a server from starting or running. */
 const EXIT_CODE_FAILED = 1;
 
+/** Arguments of a server, without the two of `run-class -mark`, which are for others to see in the process list. */
+export function serverArguments(argv: readonly string[]): readonly string[] {
+  return argv[2] === "--no-java" ? argv.slice(4) : argv.slice(2);
+}
+
 export interface Running {
   stop(): Promise<void>;
 }

@@ -1,10 +1,10 @@
 import process from "node:process";
 import { realHost } from "../host/real/host.ts";
 import { startZooKeeperMember } from "../node/zookeeper-member.ts";
-import { fail, runServer, usage, warnOfJavaSettings } from "./process.ts";
+import { fail, runServer, serverArguments, usage, warnOfJavaSettings } from "./process.ts";
 
 /** zookeeper-server-start.sh zookeeper.properties */
-const [configPath] = process.argv.slice(2);
+const [configPath] = serverArguments(process.argv);
 if (configPath === undefined) fail(usage("zookeeper-server-start.sh [-daemon] zookeeper.properties"));
 warnOfJavaSettings();
 const host = realHost({ logLevel: "info" });

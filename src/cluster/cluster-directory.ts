@@ -76,10 +76,15 @@ export async function openCluster(directory: string, flags: ClusterFlags): Promi
   return { directory: path, nodes: read.map(describeNode), warnings: nodeCountWarnings(nodes.count) };
 }
 
+/** Whether a cluster lies there. */
+export async function holdsCluster(directory: string): Promise<boolean> {
+  return (await readClusterFile(resolve(directory))) !== undefined;
+}
+
 /** The same, where nothing is to be made: throws ERR_CLUSTER_DIRECTORY where no cluster lies there. */
 export async function existingCluster(directory: string): Promise<Cluster> {
   const path = resolve(directory);
-  if ((await readClusterFile(path)) === undefined) throw new OperationalError("ERR_CLUSTER_DIRECTORY", `there is no cluster in ${path}: start one with odradek up --dir ${path}, or name another directory with --dir`);
+  if (!(await holdsCluster(path))) throw new OperationalError("ERR_CLUSTER_DIRECTORY", `there is no cluster in ${path}: start one with odradek up --dir ${path}, or name another directory with --dir`);
   return openCluster(path, {});
 }
 

@@ -87,7 +87,7 @@ test("every file is reached: from the package's entry, a command or a test", () 
     for (const match of text.matchAll(/["'](?:\.\.\/)+src\/([^"']+)["']/g)) imported.add(match[1] ?? "");
   }
   // What bin/ runs, and what is started as a process or a thread of its own.
-  const entries = new Set(["cli/kafka-server-start.ts", "cli/zookeeper-server-start.ts", "cli/odradek.ts", "cluster/node-process.ts", "cluster/member-worker.ts"]);
+  const entries = new Set(["cli/kafka-server-start.ts", "cli/zookeeper-server-start.ts", "cli/odradek.ts", "cli/kafka-console-producer.ts", "cli/kafka-console-consumer.ts", "cli/kafka-topics.ts", "cli/kafka-configs.ts", "cli/kafka-consumer-groups.ts", "cluster/node-process.ts", "cluster/member-worker.ts"]);
   const dead = files.filter((file) => !file.endsWith(".test.ts") && !file.endsWith(".d.ts") && !entries.has(file) && !imported.has(file));
   expect(dead, "nothing imports these files").toEqual([]);
 });

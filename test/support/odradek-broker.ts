@@ -10,6 +10,10 @@ export interface OdradekBroker {
   readonly logDir: string;
   /** What the running process has printed. */
   output(): string;
+  /** Of the process that runs. */
+  readonly pid: () => number | undefined;
+  /** Resolves when the process has ended, as `stop`. */
+  ended(): Promise<number | null>;
   start(): Promise<void>;
   /** Resolves with the exit code; null after a signal that it did not handle. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -46,6 +50,8 @@ export async function startOdradekBroker(options: { readonly brokerId: number; r
     bootstrap: `127.0.0.1:${port}`,
     logDir,
     output: () => server?.output ?? "",
+    pid: () => server?.child.pid,
+    ended: async () => (await server?.ended()) ?? null,
     start,
     stop: async (signal = "SIGTERM") => (await server?.stop(signal)) ?? null,
     remove: async () => {

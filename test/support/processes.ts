@@ -95,6 +95,11 @@ export class ServerProcess {
   }
 
   /** Resolves with the exit code; null after a signal. */
+  ended(): Promise<number | null> {
+    return this.#exited;
+  }
+
+  /** The same, after it was sent a signal. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     if (this.running) this.child.kill(signal);
     return this.#exited;

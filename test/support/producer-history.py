@@ -1,4 +1,4 @@
-"""An idempotent producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms> <requests in flight>`.
+"""A producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms> <requests in flight> <idempotent|plain>`.
 
 Writes 0, 1, 2, ... to every partition until SIGTERM, then waits for what is under way. A line for each record as its
 delivery is reported, `ack <partition> <n>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on.
@@ -10,7 +10,7 @@ import time
 
 from confluent_kafka import KafkaException, Producer
 
-BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS, IN_FLIGHT = sys.argv[1:]
+BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS, IN_FLIGHT, KIND = sys.argv[1:]
 UNDER_WAY_MAX = 2000
 STOPPING = []
 
@@ -24,7 +24,7 @@ def delivered(error, message):
 signal.signal(signal.SIGTERM, lambda _signal, _frame: STOPPING.append(True))
 producer = Producer({
     "bootstrap.servers": BOOTSTRAP,
-    "enable.idempotence": True,
+    "enable.idempotence": KIND == "idempotent",
     "acks": "all",
     "max.in.flight": int(IN_FLIGHT),
     "linger.ms": 5,

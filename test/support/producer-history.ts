@@ -13,12 +13,14 @@ export interface ProducerOptions {
   /** Between one record to every partition and the next. */
   readonly pauseMs: number;
   readonly requestsInFlight: number;
+  /** Otherwise a record whose answer was lost may stand in its partition twice. */
+  readonly idempotent?: boolean;
 }
 
 export const hasConfluentKafka = existsSync("/usr/lib/python3/dist-packages/confluent_kafka");
 if (!hasConfluentKafka) console.warn("SKIPPED what needs confluent-kafka: no /usr/lib/python3/dist-packages/confluent_kafka (apt-get install python3-confluent-kafka)");
 
-/** confluent-kafka's idempotent producer with acks=all, in a process of its own, and what it was told of its records: 0, 1, 2, … in every partition. */
+/** confluent-kafka's producer with acks=all, idempotent unless it is said to be plain, in a process of its own, and what it was told of its records: 0, 1, 2, … in every partition. */
 export class ProducerHistory {
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
@@ -29,10 +31,10 @@ export class ProducerHistory {
   #errors = "";
   #rest = "";
 
-  constructor({ bootstrap, topic, partitions, pauseMs, requestsInFlight }: ProducerOptions) {
+  constructor({ bootstrap, topic, partitions, pauseMs, requestsInFlight, idempotent = true }: ProducerOptions) {
     this.acknowledged = Array.from({ length: partitions }, () => []);
     const script = join(import.meta.dirname, "producer-history.py");
-    this.#child = spawn(PYTHON, [script, bootstrap, topic, String(partitions), String(pauseMs), String(requestsInFlight)], { env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn(PYTHON, [script, bootstrap, topic, String(partitions), String(pauseMs), String(requestsInFlight), idempotent ? "idempotent" : "plain"], { env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#errors += text));
     this.#exited = new Promise((resolve, reject) => {

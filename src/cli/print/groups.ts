@@ -1,37 +1,7 @@
+import type { DeletedGroup, DeletedOffset, MemberRow, OffsetRow, PlannedReset, StateRow } from "../../admin/groups.ts";
 import { MISSING, tableLines, type Column } from "./table.ts";
 
 /** What kafka-consumer-groups.sh prints, byte for byte. Source: core/…/admin/ConsumerGroupCommand.scala of Apache Kafka 2.7.1. */
-export interface OffsetRow {
-  readonly group: string;
-  /** Undefined in any field: not known, or there is none. */
-  readonly topic?: string | undefined;
-  readonly partition?: number | undefined;
-  readonly committed?: number | undefined;
-  readonly end?: number | undefined;
-  readonly consumerId?: string | undefined;
-  readonly host?: string | undefined;
-  readonly clientId?: string | undefined;
-}
-
-export interface MemberRow {
-  readonly group: string;
-  readonly consumerId: string;
-  /** "": none. */
-  readonly instanceId: string;
-  readonly host: string;
-  readonly clientId: string;
-  readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
-}
-
-export interface StateRow {
-  readonly group: string;
-  /** `host:port (id)` */
-  readonly coordinator: string;
-  readonly strategy: string;
-  readonly state: string;
-  readonly members: number;
-}
-
 const grows = (title: string, width: number): Column => ({ title, width, grows: true });
 const fixed = (title: string, width: number): Column => ({ title, width });
 
@@ -70,36 +40,22 @@ function assignmentText({ partitions }: MemberRow): string {
 /** Of one group. The first column takes the width of the second one's value, as in Apache's tool. */
 export function groupState({ group, coordinator, strategy, state, members }: StateRow): string {
   const columns = [fixed("GROUP", Math.max(25, coordinator.length)), fixed("COORDINATOR (ID)", 25), fixed("ASSIGNMENT-STRATEGY", 20), fixed("STATE", 15), fixed("#MEMBERS", 0)];
-  return `\n${text(tableLines(columns, [[group, coordinator, strategy, state, String(members)]]))}\n`;
+  return `\n${text(tableLines(columns, [[group, coordinator, strategy, state, String(members)]]))}`;
 }
 
-export interface ResetResultRow {
-  readonly group: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-}
-
-export function resetRows(rows: readonly ResetResultRow[]): string {
+export function resetRows(rows: readonly PlannedReset[]): string {
   const columns = [fixed("GROUP", 30), fixed("TOPIC", 30), fixed("PARTITION", 10), fixed("NEW-OFFSET", 15)];
   return `\n${text(tableLines(columns, rows.map(({ group, topic, partition, offset }) => [group, topic, String(partition), String(offset)]), { padLast: true }))}`;
 }
 
-/** `error` undefined: it went well; `partition` undefined: of a topic of which none is known. */
-export interface DeletedOffsetRow {
-  readonly topic: string;
-  readonly partition: number | undefined;
-  readonly error: string | undefined;
-}
-
-export function deletedOffsetRows(rows: readonly DeletedOffsetRow[]): string {
+export function deletedOffsetRows(rows: readonly DeletedOffset[]): string {
   const columns = [fixed("TOPIC", 30), fixed("PARTITION", 15), fixed("STATUS", 15)];
   const sorted = rows.toSorted((a, b) => (`${a.topic}${a.partition ?? ""}` < `${b.topic}${b.partition ?? ""}` ? -1 : 1));
   const cells = sorted.map(({ topic, partition, error }) => [topic, partition === undefined ? "Not Provided" : String(partition), error === undefined ? "Successful" : `Error: ${error}`]);
   return `\n${text(tableLines(columns, cells, { padLast: true }))}`;
 }
 
-export function deletedGroups(results: readonly { readonly group: string; readonly error: string | undefined }[]): string {
+export function deletedGroups(results: readonly DeletedGroup[]): string {
   const names = (all: typeof results): string => all.map(({ group }) => `'${group}'`).join(", ");
   const done = results.filter(({ error }) => error === undefined);
   const failed = results.filter(({ error }) => error !== undefined);

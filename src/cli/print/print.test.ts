@@ -78,7 +78,7 @@ test("a state: the first column is as wide as the coordinator", () => {
   const row = { group: "g", coordinator: "kafka1.example.org:9092 (1)", strategy: "range", state: "Stable", members: 2 };
   expect(groupState(row)).toBe(
     "\nGROUP                       COORDINATOR (ID)          ASSIGNMENT-STRATEGY  STATE           #MEMBERS\n" +
-      "g                           kafka1.example.org:9092 (1) range                Stable          2\n\n",
+      "g                           kafka1.example.org:9092 (1) range                Stable          2\n",
   );
   expect(groupState({ ...row, coordinator: "k:1 (1)", strategy: "" }).split("\n")[2]).toBe("g                         k:1 (1)                                        Stable          2");
 });

@@ -40,7 +40,8 @@ export const realNetwork: Network = {
       }, options.timeoutMs);
       socket.once("error", (error) => {
         clearTimeout(timer);
-        reject(error);
+        // Where a name has several addresses, each failed in its own way, and the error that holds them says nothing.
+        reject(error instanceof AggregateError ? new OperationalError(errorCode(error) ?? "ECONNREFUSED", error.errors.map((one: Error) => one.message).join("; "), { cause: error }) : error);
       });
       socket.once("connect", () => {
         clearTimeout(timer);

@@ -294,6 +294,8 @@ export class Consumer {
       const topics = [...new Set(source.partitions.map(({ topic }) => topic))];
       await this.#client.metadata(topics, { create });
       if (first) for (const { topic, partition, offset } of source.partitions) this.#assign({ topic, partition }, offset ?? this.#options.reset);
+      const missing = source.partitions.find((wanted) => this.#client.partition(wanted) === undefined);
+      if (missing !== undefined) this.#options.onTrouble?.(refusal(`${missing.topic}-${missing.partition}`, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION));
       for (const reading of doubted) reading.doubted = false;
     } else {
       const { topics: wanted, internal = false } = source;

@@ -44,6 +44,11 @@ test("describe and delete ask each group's own coordinator, and keep the order",
   expect(cluster.takeAsked().filter((one) => !one.includes("Find")).toSorted()).toEqual(["1: DeleteGroups 2", "1: DescribeGroups 5", "2: DescribeGroups 5", "3: DeleteGroups 2", "3: DescribeGroups 5"]);
 });
 
+test("a group's coordinator is told with where it is", async () => {
+  const { cluster, admin } = await stage();
+  expect(await cluster.world.settle(admin.coordinator("g2"))).toEqual({ id: 2, host: "kafka2", port: 9092 });
+});
+
 test("offsets are all that are committed, and are set as by nobody in particular", async () => {
   const { cluster, admin } = await stage();
   cluster.every(offsetFetch, ({ groups }) => ({ topics: [], groups: [{ groupId: "g2", topics: groups[0]?.topics === null ? [{ name: "t", partitions: [{ partitionIndex: 1, committedOffset: 4, metadata: "", errorCode: 0 }] }] : [] }] }));

@@ -50,6 +50,13 @@ export class GroupAdmin {
     return perBroker.flat().toSorted((a, b) => (a.groupId < b.groupId ? -1 : 1));
   }
 
+  /** The broker that coordinates the group. */
+  async coordinator(groupId: string): Promise<{ readonly id: number; readonly host: string; readonly port: number }> {
+    const id = await this.#client.retry({ again: () => false }, () => this.#client.coordinatorOf(groupId));
+    const { host, port } = must(this.#client.endpointOf(id), `where broker ${id} is`);
+    return { id, host, port };
+  }
+
   /** In the order of `groupIds`; a group that nobody knows is Dead, without members. */
   describe(groupIds: readonly string[]): Promise<DescribedGroup[]> {
     return Promise.all(

@@ -4,6 +4,7 @@ import { TaskGroup } from "../../lib/task-group.ts";
 import type { Timer } from "../../host/clock.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { initProducerId } from "../protocol/messages/init-producer-id.ts";
+import { metadata as metadataApi } from "../protocol/messages/metadata.ts";
 import { produce } from "../protocol/messages/produce.ts";
 import { addToSequence, BATCH_HEADER_BYTES, Codec, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE } from "../records/batch.ts";
 import { buildBatch, type RecordToWrite } from "../records/build.ts";
@@ -125,6 +126,8 @@ export class Producer {
   readonly #topics = new Map<string, Topic>();
   readonly #queues = new Map<string, Queue>();
   readonly #tasks: TaskGroup;
+  /** Brokers that were sent what is never answered. */
+  readonly #posted = new Set<number>();
   readonly #drained: (() => void)[] = [];
   readonly #flushed: (() => void)[] = [];
   #identity: Promise<Identity> | undefined;
@@ -187,6 +190,17 @@ export class Producer {
     this.#closed = true;
     await this.flush();
     await this.#tasks.settled();
+    await Promise.all([...this.#posted].map((broker) => this.#received(broker)));
+  }
+
+  /** With acks 0 nothing says that a broker has it, but an answer to what comes behind it. */
+  async #received(broker: number): Promise<void> {
+    try {
+      await this.#client.send(broker, metadataApi, () => ({ topics: [], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false }), { channel: CHANNEL, timeoutMs: this.#options.requestTimeoutMs });
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      this.#options.onTrouble?.(toError(error));
+    }
   }
 
   #topic(name: string): Topic {
@@ -341,6 +355,7 @@ export class Producer {
     const options = { channel: CHANNEL, timeoutMs: requestTimeoutMs, versions: { first: codec === Codec.zstd ? ZSTD_FROM : BATCHES_FROM } };
     if (acks === 0) {
       await client.post(leader, produce, () => request, options);
+      this.#posted.add(leader);
       return { code: ErrorCode.NONE, offset: -1, message: null };
     }
     const { response } = await client.send(leader, produce, () => request, options);

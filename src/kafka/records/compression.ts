@@ -1,10 +1,8 @@
 import { gunzipSync, gzipSync } from "node:zlib";
-import { Decoder, Encoder } from "@toondepauw/node-zstd";
-import { compressFrameSync, decompressFrameSync } from "lz4-napi";
-import { compressSync as snappySync, uncompressSync as unsnappySync } from "snappy";
 import { AssertionFailure } from "../../lib/assert.ts";
 import { errorCode } from "../../lib/error.ts";
 import { Codec } from "./batch.ts";
+import { isCodecMissing, lz4, snappy, zstd } from "./compression/native.ts";
 import { descriptorChecksum, oldDescriptorChecksum, walkLz4Frame } from "./compression/lz4-frame.ts";
 import { XERIAL_BLOCK_BYTES, frameSnappy, snappyBlocks, unpackedLength } from "./compression/xerial.ts";
 import { ZSTD_BLOCK_BYTES_MAX, zstdUnpackedBytesMax } from "./compression/zstd-frame.ts";
@@ -29,6 +27,7 @@ export function decompress(codec: number, bytes: Buffer, limits: UnpackLimits): 
     const unpacked = unpack(codec, bytes, limits);
     return typeof unpacked !== "string" && unpacked.length > limits.bytesMax ? "too large" : unpacked;
   } catch (error) {
+    if (isCodecMissing(error)) throw error;
     return errorCode(error) === "ERR_BUFFER_TOO_LARGE" ? "too large" : "corrupt";
   }
 }
@@ -47,7 +46,7 @@ function unpack(codec: number, bytes: Buffer, { magic, bytesMax }: UnpackLimits)
     case Codec.zstd: {
       const most = zstdUnpackedBytesMax(bytes);
       if (most === undefined) return "corrupt";
-      return most > bytesMax + ZSTD_BLOCK_BYTES_MAX ? "too large" : new Decoder().decodeSync(bytes);
+      return most > bytesMax + ZSTD_BLOCK_BYTES_MAX ? "too large" : new (zstd().Decoder)().decodeSync(bytes);
     }
     default:
       return "corrupt";
@@ -65,7 +64,7 @@ function unpackSnappy(bytes: Buffer, bytesMax: number): Buffer | "too large" | "
     total += length;
     if (total > bytesMax) return "too large";
   }
-  const unpacked = blocks.map(({ start, end }) => unsnappySync(bytes.subarray(start, end), { asBuffer: true }) as Buffer);
+  const unpacked = blocks.map(({ start, end }) => snappy().uncompressSync(bytes.subarray(start, end), { asBuffer: true }) as Buffer);
   return unpacked.length === 1 ? (unpacked[0] as Buffer) : Buffer.concat(unpacked);
 }
 
@@ -74,11 +73,11 @@ function unpackLz4(bytes: Buffer, magic: number, bytesMax: number): Buffer | "to
   if (frame === undefined) return "corrupt";
   // The last block may be taken for larger than it is.
   if (frame.unpackedBytesMax > bytesMax + frame.blockBytesMax) return "too large";
-  if (magic > 0) return decompressFrameSync(bytes);
+  if (magic > 0) return lz4().decompressFrameSync(bytes);
   // Readers of format 0 never look at it, since no two kinds of clients agreed on it.
   const patched = Buffer.from(bytes);
   patched[frame.checksumAt] = descriptorChecksum(patched, frame.checksumAt);
-  return decompressFrameSync(patched);
+  return lz4().decompressFrameSync(patched);
 }
 
 /** Packs for a batch or wrapper of format `magic`. */
@@ -93,7 +92,7 @@ export function compress(codec: number, bytes: Buffer, magic: number): Buffer {
     case Codec.lz4:
       return packLz4(bytes, magic);
     case Codec.zstd:
-      return new Encoder(ZSTD_LEVEL).encodeSync(bytes);
+      return new (zstd().Encoder)(ZSTD_LEVEL).encodeSync(bytes);
     default:
       throw new AssertionFailure(`there is no codec ${codec}`);
   }
@@ -104,12 +103,12 @@ const ZSTD_LEVEL = 3;
 
 function packSnappy(bytes: Buffer): Buffer {
   const blocks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += XERIAL_BLOCK_BYTES) blocks.push(snappySync(bytes.subarray(at, at + XERIAL_BLOCK_BYTES)));
+  for (let at = 0; at < bytes.length; at += XERIAL_BLOCK_BYTES) blocks.push(snappy().compressSync(bytes.subarray(at, at + XERIAL_BLOCK_BYTES)));
   return frameSnappy(blocks);
 }
 
 function packLz4(bytes: Buffer, magic: number): Buffer {
-  const packed = compressFrameSync(bytes);
+  const packed = lz4().compressFrameSync(bytes);
   if (magic > 0) return packed;
   const frame = walkLz4Frame(packed);
   if (frame === undefined) throw new AssertionFailure("the LZ4 library wrote no frame");

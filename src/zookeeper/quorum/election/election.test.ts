@@ -146,10 +146,21 @@ describe("a round", () => {
     expect(member.pass(200)).toEqual(["decided following 3/10 r1 e1", "no timer"]);
   });
 
-  test("of a lone voter ends by itself", () => {
-    const member = new Script(1, { electorate: electorateOf(ensembleOf([1])) });
-    expect(member.start()).toEqual(["timer 200"]);
-    expect(member.pass(200)).toEqual(["decided leading 1/10 r1 e1", "no timer"]);
+  test("ends at once where every voter has voted so: of three, and of a lone one", () => {
+    const member = new Script(3);
+    member.start();
+    member.hear(1, "looking", voteFor(3));
+    expect(member.hear(2, "looking", voteFor(3))).toEqual(["decided leading 3/10 r1 e1", "no timer"]);
+    const lone = new Script(1, { electorate: electorateOf(ensembleOf([1])) });
+    expect(lone.start()).toEqual(["decided leading 1/10 r1 e1"]);
+  });
+
+  test("waits where a voter has voted otherwise, though the others are a quorum", () => {
+    const member = new Script(3);
+    member.start();
+    member.hear(2, "looking", voteFor(2));
+    expect(member.hear(1, "looking", voteFor(3))).toEqual([]);
+    expect(member.pass(200)).toEqual(["decided leading 3/10 r1 e1", "no timer"]);
   });
 });
 

@@ -5,13 +5,14 @@ import { beats, NOTHING, type Notification, type PeerState, type Vote } from "./
 /**
  * Fast leader election, as FastLeaderElection.lookForLeader of 3.5.9 has it: a member votes for itself, takes over
  * whatever beats its vote, tells every voter of each change, and is done once a quorum has voted as it does and
- * nothing better came for 200 ms; or once a quorum that is done already names one leader who says so itself.
+ * nothing better came for 200 ms, or every voter has voted so; or once a quorum that is done already names one leader who says so itself.
  *
  * What it decides is no promise: two members may decide on different leaders. That the leader gets a quorum of
  * followers behind it, and that of any two quorums one member knows the newest epoch, is the broadcast's business.
  *
- * One deviation: a non-voter's message is answered only where it is looking. 3.5.9 answers all, so that an observer
- * that is not looking and a voter that is can answer each other without end.
+ * Two deviations. A non-voter's message is answered only where it is looking: 3.5.9 answers all, so that an observer
+ * that is not looking and a voter that is can answer each other without end. And where all voters agree nobody is left
+ * to bring a better vote: 3.5.9 waits for one all the same.
  */
 
 /** Silence for so long ends the wait for a better vote. */
@@ -158,6 +159,8 @@ export class Election {
     if (this.#finalizing) {
       if (!this.#beats(vote, this.#proposal)) {
         this.#deadlineMs = now + FINALIZE_MS;
+        if (state === "looking" && sameVote(vote, this.#proposal)) this.#received.set(from, vote);
+        this.#decideIfUnanimous();
         return;
       }
       this.#finalizing = false;
@@ -192,6 +195,11 @@ export class Election {
     if (!this.#isQuorumFor(this.#proposal)) return;
     this.#finalizing = true;
     this.#deadlineMs = now + FINALIZE_MS;
+    this.#decideIfUnanimous();
+  }
+
+  #decideIfUnanimous(): void {
+    if (this.#isQuorumFor(this.#proposal) && this.#agreeing.size === this.#electorate.voters.size) this.#decide(this.#proposal);
   }
 
   #takeSettled(from: number, settled: Settled): void {
@@ -217,7 +225,7 @@ export class Election {
   #isQuorumFor(vote: Vote): boolean {
     this.#agreeing.clear();
     for (const [id, other] of this.#received) {
-      if (other.leader === vote.leader && other.zxid === vote.zxid && other.round === vote.round && other.peerEpoch === vote.peerEpoch) this.#agreeing.add(id);
+      if (sameVote(other, vote)) this.#agreeing.add(id);
     }
     return this.#electorate.isQuorum(this.#agreeing);
   }
@@ -263,4 +271,8 @@ export class Election {
     this.#timerMs = this.#deadlineMs;
     this.effects.push({ kind: "timer", atMs: this.#timerMs });
   }
+}
+
+function sameVote(one: Vote, other: Vote): boolean {
+  return one.leader === other.leader && one.zxid === other.zxid && one.round === other.round && one.peerEpoch === other.peerEpoch;
 }
