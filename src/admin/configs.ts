@@ -11,11 +11,9 @@ export interface ConfigTarget {
   readonly name?: string | undefined;
 }
 
-/** Topics by name, brokers by number and then what they share. Throws where one is refused. */
+/** Topics by name, brokers by number and then what they share. */
 export async function describeConfigs(admin: ClusterAdmin, target: ConfigTarget): Promise<ConfigAnswer[]> {
-  const answers = await admin.describeConfigs(await resourcesOf(admin, target), { synonyms: true });
-  for (const answer of answers) ensureDone(answer);
-  return answers;
+  return await admin.describeConfigs(await resourcesOf(admin, target), { synonyms: true });
 }
 
 async function resourcesOf(admin: ClusterAdmin, { type, name }: ConfigTarget): Promise<ConfigResource[]> {

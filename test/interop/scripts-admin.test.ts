@@ -107,7 +107,7 @@ describe.runIf(classPath !== "")("administration scripts", () => {
     ["configs", "as printed", "--alter --topic plain"],
     ["groups", "sorted", "--list"],
     ["groups", "sorted", "--list --state"],
-    ["groups", "sorted", "--list --state Empty,stable"],
+    ["groups", "sorted", "--list --state Empty,Stable"],
     ["groups", "as printed", "--list --state nosuch"],
     ["groups", "sorted", "--describe --group empty"],
     ["groups", "sorted", "--describe --group live"],

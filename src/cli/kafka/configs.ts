@@ -1,4 +1,4 @@
-import type { Admin } from "../../admin/admin.ts";
+import { ensureDone, type Admin } from "../../admin/admin.ts";
 import { alterConfigs, describeConfigs, parseConfigs } from "../../admin/configs.ts";
 import type { ConfigResourceType } from "../../kafka/client/cluster-admin.ts";
 import { must } from "../../lib/assert.ts";
@@ -108,7 +108,11 @@ function description(options: GivenOptions, { out }: AdminIo): (admin: Admin) =>
   const { type, name } = checked(options);
   const all = options.has("all");
   return async ({ cluster }) => {
-    for (const { resource, entries } of await describeConfigs(cluster, { type, name })) printText(out, configsText(resource, entries, { all }));
+    for (const answer of await describeConfigs(cluster, { type, name })) {
+      // One that is refused has its heading all the same, as Apache's.
+      printText(out, configsText(answer.resource, answer.entries, { all }));
+      ensureDone(answer);
+    }
   };
 }
 
