@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { realDisk } from "../host/real/disk.ts";
 import { loadBrokerConfig } from "../kafka/config/load.ts";
 import { errorCode, toError } from "../lib/error.ts";
 import { loadMemberConfig } from "../zookeeper/config/load.ts";
-import { openCluster, type ClusterFlags } from "./cluster-directory.ts";
+import { newListens, openCluster, type ClusterFlags, type Listen } from "./cluster-directory.ts";
 
 const root = mkdtempSync(join(tmpdir(), "odradek-cluster-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -37,6 +37,15 @@ async function refusal(path: string, flags: ClusterFlags, code: string): Promise
 }
 
 describe("a new directory", () => {
+  test.each<ClusterFlags>([{}, { nodes: 1, kafkaPort: 9192 }, { host: "0.0.0.0", advertise: "here.example.org" }])("%j: the ports that it will need are known before anything is written", async (flags) => {
+    const path = newPath();
+    const listens = await newListens(path, flags);
+    expect(existsSync(path)).toBe(false);
+    const order = (some: readonly Listen[]): string[] => some.map(({ flag, host, port }) => `${flag} ${host}:${port}`).toSorted();
+    expect(order(listens)).toEqual(order((await openCluster(path, flags)).nodes.flatMap((node) => node.listens)));
+    expect(await newListens(path, flags)).toEqual([]);
+  });
+
   test("becomes a cluster as the guide lays one out, in whose files all defaults stand", async () => {
     const path = newPath();
     const cluster = await openCluster(path, {});

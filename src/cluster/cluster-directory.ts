@@ -11,7 +11,7 @@ import { errorCode, OperationalError, toError } from "../lib/error.ts";
 import { parseProperties, placeOf, type Properties } from "../lib/properties.ts";
 import { loadMemberConfig } from "../zookeeper/config/load.ts";
 import type { MemberConfig } from "../zookeeper/config/member-config.ts";
-import { isEverywhere, nodeCountWarnings, nodeDirectories, nodeDirectory, nodeFiles, planNodes, portFlags, type ClusterPlan, type PortKind } from "./layout.ts";
+import { isEverywhere, nodeCountWarnings, nodeDirectories, nodeDirectory, nodeFiles, planListens, planNodes, portFlags, type ClusterPlan, type PortKind } from "./layout.ts";
 
 /** The flags of `odradek up` that say what a cluster is; those that were not given are left out. */
 export type ClusterFlags = { readonly [K in Exclude<keyof ClusterPlan, "directory">]?: ClusterPlan[K] | undefined };
@@ -65,7 +65,7 @@ const CLUSTER_FILE = "odradek.json";
  */
 export async function openCluster(directory: string, flags: ClusterFlags): Promise<Cluster> {
   const path = resolve(directory);
-  const nodes = (await readClusterFile(path)) ?? (await makeCluster({ ...defaults, advertise: undefined, ...given(flags), directory: path }));
+  const nodes = (await readClusterFile(path)) ?? (await makeCluster(planOf(path, flags)));
   const file = `${path}/${CLUSTER_FILE}`;
   if (flags.nodes !== undefined && flags.nodes !== nodes.count) {
     throw new OperationalError("ERR_USAGE", `${file}${nodes.line === undefined ? "" : `:${nodes.line}`}: the cluster has ${nodes.count} ${nodes.count === 1 ? "node" : "nodes"}, which --nodes ${flags.nodes} contradicts: leave the flag out, or choose another --dir`);
@@ -74,6 +74,11 @@ export async function openCluster(directory: string, flags: ClusterFlags): Promi
   checkFlags(read, flags);
   checkDistinct(read);
   return { directory: path, nodes: read.map(describeNode), warnings: nodeCountWarnings(nodes.count) };
+}
+
+/** The ports that `openCluster` would give to a cluster that it has to make: who asks first leaves no files behind where they are taken. None where a cluster lies there. */
+export async function newListens(directory: string, flags: ClusterFlags): Promise<Listen[]> {
+  return (await holdsCluster(directory)) ? [] : planListens(planOf(resolve(directory), flags));
 }
 
 /** Whether a cluster lies there. */
@@ -88,8 +93,9 @@ export async function existingCluster(directory: string): Promise<Cluster> {
   return openCluster(path, {});
 }
 
-function given(flags: ClusterFlags): Partial<ClusterPlan> {
-  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+function planOf(directory: string, flags: ClusterFlags): ClusterPlan {
+  const given: Partial<ClusterPlan> = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  return { ...defaults, advertise: undefined, ...given, directory };
 }
 
 interface NodeCount {

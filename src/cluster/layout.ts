@@ -1,4 +1,5 @@
 import { OperationalError } from "../lib/error.ts";
+import type { Listen } from "./cluster-directory.ts";
 
 /** What `odradek up` is told by its flags; node i has each first port plus i - 1. */
 export interface ClusterPlan {
@@ -56,6 +57,13 @@ export function planNodes(plan: ClusterPlan): NodePlan[] {
     quorumPort: plan.quorumPort + index,
     electionPort: plan.electionPort + index,
   }));
+}
+
+/** The ports that a plan's nodes open. Throws as `planNodes`. */
+export function planListens(plan: ClusterPlan): Listen[] {
+  const listen = (node: NodePlan, kind: PortKind, host: string): Listen => ({ flag: portFlags[kind], host, port: node[kind] });
+  const ofMembers: readonly PortKind[] = plan.nodes === 1 ? [] : ["quorumPort", "electionPort"];
+  return planNodes(plan).flatMap((node) => [listen(node, "kafkaPort", plan.host), listen(node, "zookeeperPort", plan.host), ...ofMembers.map((kind) => listen(node, kind, peerHost(plan)))]);
 }
 
 export function nodeDirectory(directory: string, id: number): string {

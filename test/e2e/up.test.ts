@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Kafka, logLevel } from "kafkajs";
@@ -124,9 +124,14 @@ describe("what keeps a cluster from starting", () => {
     const server = createServer();
     await new Promise<void>((done) => server.listen(place.kafkaPort + 1, "127.0.0.1", done));
     const { code, stderr } = await odradek(["up", ...place.flags]);
-    server.close();
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(new RegExp(`port ${place.kafkaPort + 1} is taken by process ${process.pid} .*--kafka-port`)) as string });
     expect(await odradek(["down", "--dir", place.directory])).toMatchObject({ stdout: `no cluster is running in ${place.directory}\n` });
+    // What the error advises works at once.
+    expect(readdirSync(place.directory)).toEqual([]);
+    const elsewhere = await newPlace();
+    const { process: started } = await up({ ...place, flags: [...elsewhere.flags, "--dir", place.directory] });
+    expect(await started.stop("SIGTERM")).toBe(0);
+    server.close();
   });
 
   test("a node that can't start stops all, and says why", async () => {

@@ -32,11 +32,12 @@ export async function freePlace(): Promise<Place> {
   }
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** On all addresses of this machine. */
+export async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   const free = await new Promise<boolean>((done) => {
     server.on("error", () => done(false));
-    server.listen(port, "127.0.0.1", () => done(true));
+    server.listen(port, () => done(true));
   });
   if (free) await new Promise((done) => server.close(done));
   return free;

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { ClusterLock, runningCluster } from "../../cluster/cluster-lock.ts";
-import { openCluster, type Cluster } from "../../cluster/cluster-directory.ts";
+import { newListens, openCluster, type Cluster, type Listen } from "../../cluster/cluster-directory.ts";
 import { describeTaken, takenPorts } from "../../cluster/ports.ts";
 import { whenInSync, whenReady } from "../../cluster/readiness.ts";
 import { Supervisor, type SupervisorEvent } from "../../cluster/supervisor.ts";
@@ -38,13 +38,16 @@ export async function up(options: UpOptions, io: CommandIo): Promise<number> {
   const startedMs = performance.now();
   const host = realHost({ logLevel: "silent" });
   const directory = resolve(options.dir);
+  // Before a new directory is laid out: the flag that the error names must be free to be used.
+  await expectFree(await newListens(directory, options));
   const cluster = await openCluster(directory, options);
   for (const warning of cluster.warnings) io.err(warning);
   const lock = await ClusterLock.take(host.disk, directory);
-  const taken = await takenPorts(cluster.nodes.flatMap(({ listens }) => listens));
-  if (taken.length > 0) {
+  try {
+    await expectFree(cluster.nodes.flatMap(({ listens }) => listens));
+  } catch (error) {
     await lock.release();
-    throw new OperationalError("EADDRINUSE", taken.map(describeTaken).join("\n"));
+    throw error;
   }
 
   const say = options.json === true ? (): void => undefined : (line: string): void => io.out(line);
@@ -77,6 +80,11 @@ export async function up(options: UpOptions, io: CommandIo): Promise<number> {
     stopping.abort();
     await lock.release();
   }
+}
+
+async function expectFree(listens: readonly Listen[]): Promise<void> {
+  const taken = await takenPorts(listens);
+  if (taken.length > 0) throw new OperationalError("EADDRINUSE", taken.map(describeTaken).join("\n"));
 }
 
 /** Resolves at the first SIGINT or SIGTERM. A second one, later than a terminal's and npm's together, ends everything at once. */
