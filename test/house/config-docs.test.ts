@@ -57,7 +57,7 @@ named in a warning and otherwise ignored.
 
 ${brokers.length} keys, ${counted("honoured")} of them honoured, ${counted("no effect")} without effect, ${counted("refused")} refused. "Change" says whether a running broker takes a new value,
 for itself or for all brokers as well. \`listener.name.<name>.<key>\` sets a key for one listener; of those,
-\`max.connections\` and \`max.connection.creation.rate\` have an effect.
+\`max.connections\` alone has an effect.
 
 ${heading("Change")}
 ${rows(brokerKeys, (key) => key.update)}

@@ -492,7 +492,8 @@ function serverOptions(settings: BrokerSettings, endpoint: Endpoint): Constructo
       return settings.config.maxConnectionsPerIp;
     },
     get connectionsMax() {
-      return settings.config.maxConnections;
+      const { maxConnections, listenerConnectionsMax } = settings.config;
+      return Math.min(maxConnections, listenerConnectionsMax.get(endpoint.listenerName) ?? Infinity);
     },
   };
 }

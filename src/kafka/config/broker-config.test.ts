@@ -162,15 +162,18 @@ describe("listeners", () => {
   });
 
   test("name their settings with a prefix, which is checked by the setting's own rules", () => {
-    expect(config("listener.name.plaintext.max.connections=5\nlistener.name.plaintext.plain.sasl.jaas.config=x").listenerLimits.get("PLAINTEXT")).toEqual({
-      maxConnections: 5,
-      maxConnectionCreationRate: undefined,
-    });
+    expect([...config("listener.name.plaintext.max.connections=5").listenerConnectionsMax]).toEqual([["PLAINTEXT", 5]]);
     expect(problems("listener.name.plaintext.max.connections=-1")).toEqual([
       "server.properties:2: listener.name.plaintext.max.connections=-1: expected a whole number from 0 to 2147483647",
     ]);
-    const { warnings } = readBrokerConfig(parseProperties("zookeeper.connect=z\nlistener.name.plaintext.nonsense=1", "f"), "f");
-    expect(warnings).toEqual(["f:2: unknown key listener.name.plaintext.nonsense: it is ignored"]);
+    const rest = ["nonsense=1", "max.connection.creation.rate=9", "plain.sasl.jaas.config=x", "num.partitions=2"].map((line) => `listener.name.plaintext.${line}`);
+    const { warnings } = readBrokerConfig(parseProperties(["zookeeper.connect=z", ...rest].join("\n"), "f"), "f");
+    expect(warnings.toSorted()).toEqual([
+      "f:2: unknown key listener.name.plaintext.nonsense: it is ignored",
+      "f:3: listener.name.plaintext.max.connection.creation.rate=9: has no effect: still to come",
+      "f:4: listener.name.plaintext.plain.sasl.jaas.config=[hidden]: has no effect: listeners with SASL are still to come",
+      "f:5: listener.name.plaintext.num.partitions=2: has no effect: no listener has this setting for itself",
+    ]);
   });
 
   test("of brokers are named by one of two keys, not by both", () => {

@@ -5,7 +5,7 @@ import type { Properties } from "../../lib/properties.ts";
 import type { ApiVersion } from "./api-version.ts";
 import { parseApiVersion, recordVersion } from "./api-version.ts";
 import { brokerKeys } from "./broker-keys.ts";
-import { listenerLimits, parseListenerKey, type ListenerLimits } from "./listener-keys.ts";
+import { listenerConnectionsMax, parseListenerKey } from "./listener-keys.ts";
 import type { Endpoint, SecurityProtocol } from "./listeners.ts";
 import { parseEndpoints, parseProtocolMap, securityProtocols, servedProtocols, splitList } from "./listeners.ts";
 import type { TopicConfig } from "./topic-config.ts";
@@ -19,8 +19,8 @@ interface Derived {
   readonly interBrokerListenerName: string;
   readonly interBrokerSecurityProtocol: SecurityProtocol;
   readonly controlPlaneListenerName: string | undefined;
-  /** By listener name. */
-  readonly listenerLimits: ReadonlyMap<string, ListenerLimits>;
+  /** Of listeners that have a limit of their own, by name. */
+  readonly listenerConnectionsMax: ReadonlyMap<string, number>;
   readonly maxConnectionsPerIpOverrides: ReadonlyMap<string, number>;
   readonly zookeeperConnectionTimeoutMs: number;
   readonly logDirs: readonly string[];
@@ -60,14 +60,14 @@ export function readBrokerConfig(properties: Properties, origin: string): Broker
   const topicDefaults = readTopicDefaults(reading, interBrokerProtocolVersion);
   const maxConnectionsPerIpOverrides = readPerIpOverrides(reading);
   const logDirs = splitList(values.logDirs ?? values.logDir);
-  const limits = listenerLimits(properties, (property, message) => reading.fault(property, message));
+  const connectionsMax = listenerConnectionsMax(properties, reading);
   checkNumbers(reading);
   reading.expect(logDirs.length > 0, ["log.dirs", "log.dir"], "at least one log directory is needed");
   reading.settle();
   const config: BrokerConfig = {
     ...values,
     ...endpoints,
-    listenerLimits: limits,
+    listenerConnectionsMax: connectionsMax,
     maxConnectionsPerIpOverrides,
     zookeeperConnectionTimeoutMs: values.zookeeperConnectionTimeoutMs ?? values.zookeeperSessionTimeoutMs,
     logDirs,

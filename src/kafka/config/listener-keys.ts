@@ -32,26 +32,23 @@ export function isBrokerKey(name: string): name is BrokerKey {
   return Object.hasOwn(brokerKeys, name);
 }
 
-export interface ListenerLimits {
-  readonly maxConnections: number | undefined;
-  readonly maxConnectionCreationRate: number | undefined;
+interface Notes {
+  /** A value that is not allowed. */
+  fault(property: Property, message: string): void;
+  warn(property: Property, message: string): void;
 }
 
-/** Checks every setting that is for one listener, and gathers those that this broker acts on, by listener name. */
-export function listenerLimits(properties: Properties, fault: (property: Property, message: string) => void): ReadonlyMap<string, ListenerLimits> {
-  const limits = new Map<string, ListenerLimits>();
+/** Checks every setting that is for one listener. Gives what max.connections is for those that have their own, by listener name. */
+export function listenerConnectionsMax(properties: Properties, notes: Notes): ReadonlyMap<string, number> {
+  const limits = new Map<string, number>();
   for (const property of properties.values()) {
     const parsed = parseListenerKey(property.key);
     if (parsed === undefined) continue;
-    const setting = brokerKeys[parsed.key].parse(property.value);
-    if (setting === undefined) {
-      fault(property, `expected ${brokerKeys[parsed.key].allowed}`);
-      continue;
-    }
-    const before = limits.get(parsed.listenerName) ?? { maxConnections: undefined, maxConnectionCreationRate: undefined };
-    if (parsed.key === "max.connections") limits.set(parsed.listenerName, { ...before, maxConnections: Number(setting.value) });
-    if (parsed.key === "max.connection.creation.rate") limits.set(parsed.listenerName, { ...before, maxConnectionCreationRate: Number(setting.value) });
+    const key = brokerKeys[parsed.key];
+    const setting = key.parse(property.value);
+    if (setting === undefined) notes.fault(property, `expected ${key.allowed}`);
+    else if (parsed.key === "max.connections") limits.set(parsed.listenerName, Number(setting.value));
+    else notes.warn(property, `has no effect: ${key.reason ?? "no listener has this setting for itself"}`);
   }
   return limits;
 }
-
