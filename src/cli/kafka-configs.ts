@@ -1,4 +1,4 @@
 import { kafkaConfigs } from "./kafka/configs.ts";
 import { runAdminScript } from "./kafka/admin-script.ts";
 
-await runAdminScript(kafkaConfigs);
+void runAdminScript(kafkaConfigs);

@@ -1,4 +1,4 @@
 import { consoleConsumer } from "./kafka/console-consumer.ts";
 import { runTool } from "./tool-process.ts";
 
-await runTool(consoleConsumer);
+void runTool(consoleConsumer);

@@ -1,4 +1,4 @@
 import { consoleProducer } from "./kafka/console-producer.ts";
 import { runTool } from "./tool-process.ts";
 
-await runTool(consoleProducer);
+void runTool(consoleProducer);

@@ -1,4 +1,4 @@
 import { kafkaConsumerGroups } from "./kafka/consumer-groups.ts";
 import { runAdminScript } from "./kafka/admin-script.ts";
 
-await runAdminScript(kafkaConsumerGroups);
+void runAdminScript(kafkaConsumerGroups);

@@ -8,4 +8,4 @@ const [configPath, ...args] = serverArguments(process.argv);
 if (configPath === undefined) fail(usage("kafka-server-start.sh [-daemon] server.properties [--override property=value]..."));
 warnOfJavaSettings();
 const host = realHost({ logLevel: "info" });
-await runServer(() => startKafkaBroker(host, configPath, args));
+void runServer(() => startKafkaBroker(host, configPath, args));

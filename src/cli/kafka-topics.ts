@@ -1,4 +1,4 @@
 import { kafkaTopics } from "./kafka/topics.ts";
 import { runAdminScript } from "./kafka/admin-script.ts";
 
-await runAdminScript(kafkaTopics);
+void runAdminScript(kafkaTopics);

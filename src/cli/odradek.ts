@@ -7,23 +7,20 @@ import { addConsume } from "./odradek/consume.ts";
 import { down } from "./odradek/down.ts";
 import { fresh } from "./odradek/fresh.ts";
 import { addGroups } from "./odradek/groups.ts";
-import { ExitCode, type CommandIo } from "./odradek/io.ts";
+import { ExitCode } from "./odradek/io.ts";
 import { logs, type LogsOptions } from "./odradek/logs.ts";
 import { addProduce } from "./odradek/produce.ts";
 import { status } from "./odradek/status.ts";
 import { addTopics } from "./odradek/topics.ts";
 import { up, upDetached, type UpOptions } from "./odradek/up.ts";
 import type { ToolRun } from "./tool-io.ts";
-import { withToolIo } from "./tool-process.ts";
+import { processIo, withToolIo } from "./tool-process.ts";
 
 /** odradek COMMAND: a cluster on this machine, and what is asked of any cluster. */
 
 const DEFAULT_DIRECTORY = "./odradek-data";
 
-const io: CommandIo = {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  err: (line) => void process.stderr.write(`${line}\n`),
-};
+const io = processIo();
 
 function count(text: string): number {
   const value = Number(text);
@@ -93,9 +90,7 @@ const asking = (run: (adminIo: AdminIo) => Promise<number>): Promise<void> => en
 addTopics(program, DEFAULT_DIRECTORY, asking);
 addGroups(program, DEFAULT_DIRECTORY, asking);
 
-try {
-  await program.parseAsync();
-} catch (thrown) {
+program.parseAsync().catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) {
     // Commander has said it already.
     process.exitCode = thrown.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
@@ -105,4 +100,4 @@ try {
     io.err(code === undefined ? (error.stack ?? error.message) : error.message);
     process.exitCode = code === "ERR_USAGE" ? ExitCode.usage : ExitCode.failed;
   }
-}
+});

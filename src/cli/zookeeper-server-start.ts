@@ -8,7 +8,7 @@ const [configPath] = serverArguments(process.argv);
 if (configPath === undefined) fail(usage("zookeeper-server-start.sh [-daemon] zookeeper.properties"));
 warnOfJavaSettings();
 const host = realHost({ logLevel: "info" });
-await runServer(async () => {
+void runServer(async () => {
   const member = await startZooKeeperMember(host, configPath);
   return { stop: () => member.close() };
 });

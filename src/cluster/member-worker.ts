@@ -22,7 +22,7 @@ function fail(thrown: unknown): void {
   port.close();
 }
 
-try {
+async function start(): Promise<void> {
   const member = await startZooKeeperMember(realHost({ logLevel: "info" }), zookeeperProperties);
   port.once("message", () => {
     member.close().then(() => {
@@ -31,6 +31,6 @@ try {
     }, fail);
   });
   report({ kind: "listening" });
-} catch (error) {
-  fail(error);
 }
+
+start().catch(fail);

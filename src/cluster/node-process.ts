@@ -68,11 +68,11 @@ process.on("message", (order: NodeOrder) => {
   else stopMember().then(() => process.exit(0), fail);
 });
 
-try {
+async function start(): Promise<void> {
   member = await MemberThread.start({ zookeeperProperties: must(zookeeperProperties, "the path of zookeeper.properties") });
   void endWith(member);
   broker = await startKafkaBroker(host, must(serverProperties, "the path of server.properties"), []);
   report({ kind: "serving" });
-} catch (error) {
-  fail(error);
 }
+
+start().catch(fail);
