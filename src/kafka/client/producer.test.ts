@@ -87,6 +87,20 @@ test("a full batch goes at once; flush lets nothing linger; close ends with ever
   expect(await settle(codeOf(producer.send(record("late"))))).toBe("ERR_CLOSED");
 });
 
+test("what nothing may hold back still goes in batches: a flush while the topic is looked up, a buffer that stays full", async () => {
+  const flushed = await stage();
+  const values = Array.from({ length: 100 }, (_, index) => String(index));
+  const sent = values.map((value) => flushed.producer.send(record(value)));
+  await flushed.settle(flushed.producer.close());
+  await Promise.all(sent);
+  expect(flushed.written.flatMap((batch) => batch.values)).toEqual(values);
+  expect(flushed.written.length).toBeLessThanOrEqual(2);
+  const pressed = await stage({ bufferBytes: 1 });
+  await pressed.settle(Promise.all(values.map((value) => pressed.producer.send(record(value)))));
+  expect(pressed.written.flatMap((batch) => batch.values)).toEqual(values);
+  expect(pressed.written.length).toBeLessThanOrEqual(2);
+});
+
 test("one batch of a partition is under way at a time, partitions do not wait for each other", async () => {
   const { cluster, producer, written, script, settle } = await stage({ lingerMs: 0 }, [1, 2]);
   script.push("silence");

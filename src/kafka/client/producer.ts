@@ -269,9 +269,9 @@ export class Producer {
     return queue;
   }
 
-  /** The last batch, where it waits for more and has room. */
+  /** The last batch that has not gone, where it has room; one that may go but waits for the one before takes more, or each record would be a batch. */
   #openBatch(queue: Queue, bytes: number): Batch | undefined {
-    const last = queue.ready < queue.batches.length ? queue.batches.at(-1) : undefined;
+    const last = queue.batches.at(-1);
     return last !== undefined && last.bytes + bytes <= this.#options.batchBytes ? last : undefined;
   }
 
