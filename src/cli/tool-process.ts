@@ -2,15 +2,29 @@ import process from "node:process";
 import { isatty } from "node:tty";
 import { realHost } from "../host/real/host.ts";
 import { errorCode, toError } from "../lib/error.ts";
+import type { CommandIo } from "./odradek/io.ts";
 import { interruptExitCode, type ByteOutput, type ToolIo, type ToolRun } from "./tool-io.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/**
+ * Lines on this process's streams. What a reader that has gone (`| head -1`) does not take is lost, and no failure:
+ * without a listener it would end the process with a stack.
+ */
+export function processIo(): CommandIo {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+  };
+}
 
 /**
  * Runs a command on this process's streams and resolves with its exit code. The first SIGINT or SIGTERM asks it to end,
  * the second one ends the process.
  */
 export async function withToolIo(run: ToolRun): Promise<number> {
+  const { err } = processIo();
   const interrupt = new AbortController();
   for (const signal of SIGNALS) {
     process.on(signal, () => {
@@ -22,7 +36,7 @@ export async function withToolIo(run: ToolRun): Promise<number> {
     host: realHost({ logLevel: "silent" }),
     input: process.stdin as AsyncIterable<Buffer>,
     output: streamOutput(process.stdout),
-    err: (line) => void process.stderr.write(`${line}\n`),
+    err,
     interrupt: interrupt.signal,
     interactive: isatty(0) && isatty(1),
   });
@@ -41,7 +55,6 @@ export async function runTool(run: (argv: readonly string[], io: ToolIo) => Prom
 
 function streamOutput(stream: NodeJS.WriteStream): ByteOutput {
   let open = true;
-  // Without a listener, a reader that has gone would end the process with a stack.
   stream.on("error", () => {
     open = false;
   });

@@ -83,6 +83,12 @@ describe("records in and out", () => {
     expect([stdout, stderr]).toEqual([`${"x".repeat(99)}\n`, "nobody reads the output any more\ncode 0\n"]);
   });
 
+  test.each(["odradek logs --follow", "odradek --help", "kafka-topics.sh --help"])("%s ends with 0 and no word where nobody reads it", async (command) => {
+    const asked = `${command.replace(/^\S+/, script)}${command.includes("logs") ? ` --dir ${place.directory}` : ""}`;
+    const { stderr } = await run("sh", ["-c", `{ sleep 0.2; ${asked}; echo "code $?" >&2; } | true`], { timeoutMs: 30_000 });
+    expect(stderr).toBe("code 0\n");
+  });
+
   test("wrong usage: 2 by odradek, 1 by the scripts; a broker that does not answer is named", async () => {
     expect((await odradek(["consume"])).code).toBe(2);
     expect((await odradek(["consume", "t", "--bootstrap", bootstrap, "--offset", "1"])).code).toBe(2);

@@ -4,6 +4,7 @@ import { OperationalError, toError } from "../../lib/error.ts";
 import type { AdminIo, SessionOptions } from "../admin-session.ts";
 import { parseBootstrap } from "../bootstrap.ts";
 import { ClientSettings, readProperties } from "../client-properties.ts";
+import { processIo } from "../tool-process.ts";
 import { parseArguments, type GivenOptions, type OptionSpec } from "./jopt.ts";
 import { ScriptExit } from "./script.ts";
 import { VERSION_LINE } from "./version.ts";
@@ -78,11 +79,7 @@ export function isUsage(error: Error): boolean {
 
 /** Runs a script as this process, which ends with its exit code as soon as all is written. */
 export async function runAdminScript(run: (argv: readonly string[], io: AdminIo) => Promise<number>): Promise<void> {
-  const io: AdminIo = {
-    host: realHost({ logLevel: "silent" }),
-    out: (line) => void process.stdout.write(`${line}\n`),
-    err: (line) => void process.stderr.write(`${line}\n`),
-  };
+  const io: AdminIo = { ...processIo(), host: realHost({ logLevel: "silent" }) };
   try {
     process.exitCode = await run(process.argv.slice(2), io);
   } catch (thrown) {

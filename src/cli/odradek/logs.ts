@@ -24,6 +24,7 @@ export async function logs(node: string | undefined, options: LogsOptions, io: C
   if (options.follow !== true) return ExitCode.ok;
   const ended = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ended.abort());
+  process.stdout.once("error", () => ended.abort());
   await Promise.all(chosen.map(({ id, logFile }) => followNodeLog(logFile, (line) => print(id, line), { fromEnd: true, signal: ended.signal, pollMs: POLL_MS })));
   return ExitCode.ok;
 }
