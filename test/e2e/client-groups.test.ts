@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { administer, kafkaJs, node24, platformaticKafka } from "../support/client-matrix/drivers/node.ts";
 import { judgeClient, judgeFailover } from "../support/client-matrix/judge.ts";
-import type { KafkaCluster } from "../support/kafka-cluster.ts";
+import { StartedCluster } from "../support/local-cluster.ts";
 import { startCluster } from "../support/odradek-cluster.ts";
 
-/** Groups of the clients that npm brings, on three brokers of ours on three members of ours. */
+/** The clients that npm brings, on a cluster that `npm start` has brought up. */
 
 const newerNode = await node24();
 
-describe("groups on a cluster", () => {
-  let cluster: KafkaCluster;
+describe("on a cluster", () => {
+  let cluster: StartedCluster;
 
   beforeAll(async () => {
-    cluster = await startCluster();
+    cluster = await StartedCluster.start();
   });
 
   afterAll(() => cluster?.close());
@@ -33,7 +33,14 @@ describe("groups on a cluster", () => {
     const seen = await administer(script, { node, bootstrap: cluster.bootstrap, groupId: `${topic}-group`, topic });
     expect(seen).toMatchObject({ listed: true, state: expect.stringMatching(/^empty$/i) as unknown, listedStill: false });
   });
+});
 
-  test("groups outlive the broker that coordinates them", { timeout: 180_000 }, () =>
-    judgeFailover(cluster, [kafkaJs(cluster.bootstrap), ...(newerNode === undefined ? [] : [platformaticKafka(cluster.bootstrap, newerNode)])]));
+test("groups outlive the broker that coordinates them", { timeout: 180_000 }, async () => {
+  // One whose brokers stay down when they are killed.
+  const cluster = await startCluster();
+  try {
+    await judgeFailover(cluster, [kafkaJs(cluster.bootstrap), ...(newerNode === undefined ? [] : [platformaticKafka(cluster.bootstrap, newerNode)])]);
+  } finally {
+    await cluster.close();
+  }
 });

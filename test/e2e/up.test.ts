@@ -2,7 +2,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Kafka, logLevel } from "kafkajs";
-import { freePlace, odradek, up, type Place, type Ready } from "../support/local-cluster.ts";
+import { freePlace, isAlive, odradek, up, type Place, type Ready } from "../support/local-cluster.ts";
 import { eventually, type ServerProcess } from "../support/processes.ts";
 
 /** `odradek up` and the commands around it, from dist/, as a newcomer runs them. */
@@ -172,12 +172,3 @@ test("a detached cluster outlives the command, until down", async () => {
   expect((await odradek(["down", "--dir", place.directory])).code).toBe(0);
   place.remove();
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -68,7 +68,7 @@ describe.runIf(classPath !== "")("administration scripts", () => {
 
   function tool(whose: Whose, which: Tool, args: readonly string[], bootstrap = cluster.bootstrap): Promise<Finished> {
     const [className, script] = TOOLS[which];
-    const all = ["--bootstrap-server", bootstrap, ...args];
+    const all = args.includes("--zookeeper") ? args : ["--bootstrap-server", bootstrap, ...args];
     return whose === "ours" ? run(resolve(BIN, script), all, { timeoutMs: 90_000 }) : run("java", ["-XX:TieredStopAtLevel=1", "-cp", classPath, className, ...all], { timeoutMs: 90_000 });
   }
 
@@ -159,6 +159,19 @@ describe.runIf(classPath !== "")("administration scripts", () => {
     ]);
     // Whoever refuses, the words are the broker's.
     expect(ours).toEqual(apache);
+  });
+
+  test("--zookeeper: what is made and listed is the same", SLOW, async () => {
+    const through = ["--zookeeper", cluster.zookeeper];
+    for (const whose of ["apache", "ours"] as const) {
+      const name = `through-${NAMES[whose]}`;
+      expect(await tool(whose, "topics", [...through, "--create", "--topic", name, "--partitions", "1", "--replication-factor", "3"])).toMatchObject({ code: 0, stdout: `Created topic ${name}.\n` });
+      await cluster.inSync(name);
+    }
+    const [apache, ours] = await Promise.all((["apache", "ours"] as const).map((whose) => tool(whose, "topics", [...through, "--list", "--exclude-internal"])));
+    expect(ours?.stdout).toBe(apache?.stdout);
+    expect(await tool("ours", "configs", [...through, "--alter", "--topic", "through-mine12", "--add-config", "retention.ms=1000"])).toMatchObject({ code: 0, stdout: "Completed updating config for topic through-mine12.\n" });
+    expect((await tool("apache", "configs", [...through, "--describe", "--entity-type", "topics", "--entity-name", "through-mine12"])).stdout).toContain("retention.ms=1000");
   });
 
   test("a group's life: its offsets set, taken from a file, deleted, and then itself", SLOW, async () => {

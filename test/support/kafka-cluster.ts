@@ -2,25 +2,15 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import { realHost } from "../../src/host/real/host.ts";
-import { BrokerConnection } from "../../src/kafka/client/broker-connection.ts";
-import { createTopics } from "../../src/kafka/protocol/messages/create-topics.ts";
-import { metadata } from "../../src/kafka/protocol/messages/metadata.ts";
 import type { ZooKeeperClient } from "../../src/zookeeper/client/client.ts";
 import { dumpLog } from "./apache-kafka.ts";
 import { startApacheZooKeeper } from "./apache-zookeeper.ts";
+import { BrokersView, type BrokerAt } from "./brokers-view.ts";
 import { eventually, freePort, run, ServerProcess, temporaryDirectory, type Finished } from "./processes.ts";
 import { connectClient } from "./zookeeper-clients.ts";
 
 /** Who runs on a broker's directory: ours from dist/, or Apache's. */
 export type BrokerKind = "odradek" | "apache";
-
-export interface PartitionLayout {
-  readonly leader: number;
-  readonly epoch: number;
-  readonly replicas: readonly number[];
-  readonly isr: readonly number[];
-}
 
 interface BrokerPlace {
   readonly id: number;
@@ -65,10 +55,8 @@ const SETTINGS = {
   "auto.create.topics.enable": false,
 };
 
-const host = realHost({ logLevel: "silent" });
-
 /** One broker: a process that comes and goes, on a directory and a port that stay. */
-export class ClusterBroker {
+export class ClusterBroker implements BrokerAt {
   readonly id: number;
   readonly port: number;
   readonly logDir: string;
@@ -166,15 +154,14 @@ export class ClusterBroker {
 }
 
 /** Brokers on this machine, each a process of its own, and the ZooKeeper that they share. */
-export class KafkaCluster {
-  readonly brokers: readonly ClusterBroker[];
+export class KafkaCluster extends BrokersView<ClusterBroker> {
   readonly #classPath: string;
   readonly #zookeeper: SharedZooKeeper;
   readonly #client: ZooKeeperClient;
   readonly #directory: ReturnType<typeof temporaryDirectory>;
 
   private constructor({ brokers, classPath, zookeeper, client, directory }: { brokers: readonly ClusterBroker[]; classPath: string; zookeeper: SharedZooKeeper; client: ZooKeeperClient; directory: ReturnType<typeof temporaryDirectory> }) {
-    this.brokers = brokers;
+    super(brokers);
     this.#classPath = classPath;
     this.#zookeeper = zookeeper;
     this.#client = client;
@@ -194,28 +181,13 @@ export class KafkaCluster {
     return new KafkaCluster({ brokers, classPath, zookeeper, client: await connectClient(connect), directory });
   }
 
-  get bootstrap(): string {
-    return this.brokers.map(({ bootstrap }) => bootstrap).join(",");
-  }
-
   /** `host:port,…/path` of its own root. */
   get zookeeper(): string {
     return `${this.#zookeeper.connect}/kafka`;
   }
 
-  broker(id: number): ClusterBroker {
-    const found = this.brokers.find((broker) => broker.id === id);
-    if (found === undefined) throw new Error(`no broker ${id}`);
-    return found;
-  }
-
-  /** The running brokers, without this one. */
-  others(id?: number): ClusterBroker[] {
-    return this.brokers.filter((broker) => broker.running && broker.id !== id);
-  }
-
   /** Who is in /controller. */
-  async controller(): Promise<number | undefined> {
+  override async controller(): Promise<number | undefined> {
     const found = await this.#client.getData("/controller");
     if (!found.ok) return undefined;
     return (JSON.parse(found.value.data?.toString() ?? "{}") as { brokerid?: number }).brokerid;
@@ -234,46 +206,6 @@ export class KafkaCluster {
     await eventually(`the registration of broker ${id} is gone`, async () => !(await this.exists(`/brokers/ids/${id}`)));
   }
 
-  async connect(broker: ClusterBroker): Promise<BrokerConnection> {
-    return BrokerConnection.connect(host, { host: "127.0.0.1", port: broker.port, clientId: "test", connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
-  }
-
-  /** A topic's partitions as one broker's Metadata shows them; none where it does not know the topic. */
-  async layout(asked: ClusterBroker, topic: string): Promise<PartitionLayout[]> {
-    const connection = await this.connect(asked);
-    try {
-      const answer = await connection.send(metadata, 9, { topics: [{ name: topic }], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
-      const partitions = answer.topics[0]?.partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex) ?? [];
-      return partitions.map(({ leaderId, leaderEpoch, replicaNodes, isrNodes }) => ({ leader: leaderId, epoch: leaderEpoch, replicas: replicaNodes, isr: isrNodes.toSorted((a, b) => a - b) }));
-    } finally {
-      connection.close();
-    }
-  }
-
-  /** Until it holds in the Metadata of all brokers that run. Followers come back over sessions, elections and a JVM that warms up: 60 s. */
-  async until(what: string, topic: string, holds: (layout: readonly PartitionLayout[]) => boolean): Promise<void> {
-    let last = "";
-    const everywhere = async (): Promise<boolean> => {
-      const layouts = await Promise.all(this.others().map((broker) => this.layout(broker, topic).catch((error: unknown) => String(error))));
-      last = JSON.stringify(layouts);
-      return layouts.every((layout) => typeof layout !== "string" && layout.length > 0 && holds(layout));
-    };
-    await eventually(what, everywhere, 60_000).catch((error: unknown) => {
-      throw new Error(`${String(error)}; the brokers say: ${last}`);
-    });
-  }
-
-  /** Replicated to all, asked of the controller. */
-  async createTopic(name: string, partitions: number): Promise<void> {
-    const connection = await this.connect(this.broker(await eventually("a controller", () => this.controller())));
-    try {
-      const answer = await connection.send(createTopics, 5, { topics: [{ name, numPartitions: partitions, replicationFactor: this.brokers.length, assignments: [], configs: [] }], timeoutMs: 10_000, validateOnly: false }, 20_000);
-      expect(answer.topics[0]).toMatchObject({ errorCode: 0 });
-    } finally {
-      connection.close();
-    }
-  }
-
   /** What this broker's Metadata shows without a leader while `work` is under way, asked every 50 ms. */
   async leaderlessWhile(asked: ClusterBroker, topic: string, work: Promise<unknown>): Promise<string[]> {
     const leaderless: string[] = [];
@@ -282,14 +214,6 @@ export class KafkaCluster {
       for (const [partition, { leader }] of (await this.layout(asked, topic)).entries()) if (leader < 0) leaderless.push(`${topic}-${partition}`);
     } while (!(await Promise.race([over, sleep(50, false)])));
     return leaderless;
-  }
-
-  async inSync(topic: string): Promise<void> {
-    await this.until("every replica is in the ISR", topic, (layout) => layout.every(({ isr, replicas }) => isr.length === replicas.length));
-  }
-
-  async preferred(topic: string): Promise<void> {
-    await this.until("every preferred replica leads", topic, (layout) => layout.every(({ leader, replicas }) => leader === replicas[0]));
   }
 
   /** One of Apache's tools, told of a broker that runs. */

@@ -1,9 +1,11 @@
 import { resolve } from "node:path";
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
+import { BrokersView } from "./brokers-view.ts";
 import { temporaryDirectory, run, ServerProcess, type Finished } from "./processes.ts";
 
-const ODRADEK = resolve(import.meta.dirname, "../../bin/odradek");
+const ROOT = resolve(import.meta.dirname, "../..");
+const ODRADEK = resolve(ROOT, "bin/odradek");
 
 /** What `odradek up --json` prints. */
 export interface Ready {
@@ -48,14 +50,58 @@ export function odradek(args: readonly string[]): Promise<Finished> {
   return run(ODRADEK, args, { timeoutMs: 60_000 });
 }
 
+export interface Running {
+  readonly process: ServerProcess;
+  readonly ready: Ready;
+}
+
 /** `odradek up --json`, until it says that the cluster is ready. */
-export async function up(place: Place): Promise<{ readonly process: ServerProcess; readonly ready: Ready }> {
+export function up(place: Place): Promise<Running> {
+  return untilReady([ODRADEK, "up", "--json", ...place.flags]);
+}
+
+async function untilReady([command = "", ...args]: readonly string[]): Promise<Running> {
   let process: ServerProcess | undefined;
   const ready = await new Promise<Ready>((done, reject) => {
-    const started = new ServerProcess(ODRADEK, ["up", "--json", ...place.flags], { onLine: (line) => line.startsWith("{") && done(JSON.parse(line) as Ready) });
+    const started = new ServerProcess(command, args, { cwd: ROOT, onLine: (line) => line.startsWith("{") && done(JSON.parse(line) as Ready) });
     process = started;
-    started.child.once("exit", () => reject(new Error(`odradek up ended: ${started.output}`)));
+    started.child.once("exit", () => reject(new Error(`${command} ended: ${started.output}`)));
   });
-  if (process === undefined) throw new Error("odradek up was not started");
+  if (process === undefined) throw new Error(`${command} was not started`);
   return { process, ready };
+}
+
+/** Brokers of a cluster that `npm start` has brought up. */
+export class StartedCluster extends BrokersView {
+  readonly #place: Place;
+  readonly #running: Running;
+
+  private constructor(place: Place, running: Running) {
+    super(running.ready.kafka.map((bootstrap, at) => ({ id: at + 1, port: place.kafkaPort + at, bootstrap, running: true })));
+    this.#place = place;
+    this.#running = running;
+  }
+
+  static async start(): Promise<StartedCluster> {
+    const place = await freePlace();
+    return new StartedCluster(place, await untilReady(["npm", "start", "--silent", "--", "--json", ...place.flags]));
+  }
+
+  async close(): Promise<void> {
+    const { up: supervisor, nodes } = this.#running.ready.pids;
+    // The supervisor first, which would start them again; npm ends with it.
+    for (const pid of [supervisor, ...Object.values(nodes)]) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    await this.#running.process.ended();
+    this.#place.remove();
+  }
+}
+
+/** Whether such a process is there. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { realHost } from "../../host/real/host.ts";
+import type { Endpoint } from "../../kafka/client/kafka-client.ts";
 import { OperationalError, toError } from "../../lib/error.ts";
 import type { AdminIo, SessionOptions } from "../admin-session.ts";
 import { parseBootstrap } from "../bootstrap.ts";
@@ -8,6 +9,7 @@ import { processIo } from "../tool-process.ts";
 import { parseArguments, type GivenOptions, type OptionSpec } from "./jopt.ts";
 import { ScriptExit } from "./script.ts";
 import { VERSION_LINE } from "./version.ts";
+import { brokersInZooKeeper } from "./zookeeper-brokers.ts";
 
 /** One of Kafka's scripts that administer a cluster. */
 export interface Script {
@@ -50,20 +52,32 @@ export const CONNECTION_SPECS: readonly OptionSpec[] = [
   { name: "command-config", arg: "required", help: "A file with settings of the client." },
 ];
 
+/** The same where --zookeeper, too, tells where the brokers are. */
+export const CONNECTION_OR_ZOOKEEPER_SPECS: readonly OptionSpec[] = [
+  ...CONNECTION_SPECS.map((spec) => (spec.name === "bootstrap-server" ? { ...spec, requiredUnless: ["zookeeper"] } : spec)),
+  { name: "zookeeper", arg: "required", help: "A ZooKeeper that knows the brokers, host:port with commas between and the path of the cluster behind them, in place of --bootstrap-server." },
+];
+
 const CLIENT_KEYS = ["client.id", "request.timeout.ms", "default.api.timeout.ms"];
 
-/** How the cluster is to be reached. Throws ERR_USAGE. */
-export async function sessionOptions(options: GivenOptions, { host, err }: AdminIo, timeoutMs?: number): Promise<SessionOptions> {
-  const bootstrap = parseBootstrap(options.one("bootstrap-server") ?? "", "--bootstrap-server");
+/** How the cluster is to be reached. Throws ERR_USAGE, and what asking ZooKeeper for it can throw. */
+export async function sessionOptions(options: GivenOptions, io: AdminIo, timeoutMs?: number): Promise<SessionOptions> {
+  const { host, err } = io;
   const path = options.one("command-config");
   const settings = new ClientSettings(await readProperties({ disk: host.disk, ...(path !== undefined && { file: { option: "--command-config", path } }) }), CLIENT_KEYS);
   for (const notice of settings.notices) err(notice);
+  const totalTimeoutMs = timeoutMs ?? settings.number("default.api.timeout.ms", 1) ?? 60_000;
   return {
-    bootstrap,
+    bootstrap: await bootstrapOf(options, totalTimeoutMs, io),
     clientId: settings.text("client.id") ?? "odradek-admin",
     requestTimeoutMs: timeoutMs ?? settings.number("request.timeout.ms", 1) ?? 30_000,
-    totalTimeoutMs: timeoutMs ?? settings.number("default.api.timeout.ms", 1) ?? 60_000,
+    totalTimeoutMs,
   };
+}
+
+async function bootstrapOf(options: GivenOptions, forMs: number, io: AdminIo): Promise<Endpoint[]> {
+  const connect = options.one("zookeeper");
+  return connect === undefined ? parseBootstrap(options.one("bootstrap-server") ?? "", "--bootstrap-server") : brokersInZooKeeper(connect, forMs, io);
 }
 
 /** Exactly one of these; undefined: so it is. */

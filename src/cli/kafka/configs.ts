@@ -7,7 +7,7 @@ import { printText, withAdmin, type AdminIo } from "../admin-session.ts";
 import { readProperties } from "../client-properties.ts";
 import { configsText, updatedLine } from "../print/configs.ts";
 import { conflict, type GivenOptions, type OptionSpec } from "./jopt.ts";
-import { CONNECTION_SPECS, exactlyOne, isUsage, adminOptions, sessionOptions, wrongUsage, type Script } from "./admin-script.ts";
+import { CONNECTION_OR_ZOOKEEPER_SPECS, exactlyOne, isUsage, adminOptions, sessionOptions, wrongUsage, type Script } from "./admin-script.ts";
 import { ScriptExit } from "./script.ts";
 
 /** kafka-configs.sh. Source of flags and outputs: core/…/admin/ConfigCommand.scala of Apache Kafka 2.7.1. */
@@ -32,7 +32,7 @@ const SHORT: readonly { readonly flag: string; readonly type: ConfigResourceType
 const LONG = ["entity-type", "entity-name", "entity-default"];
 
 export const CONFIGS_SPECS: readonly OptionSpec[] = [
-  ...CONNECTION_SPECS,
+  ...CONNECTION_OR_ZOOKEEPER_SPECS,
   { name: "describe", arg: "none", help: "Print settings." },
   { name: "alter", arg: "none", help: "Change settings." },
   { name: "entity-type", arg: "required", list: true, help: "topics, brokers or broker-loggers." },
@@ -51,7 +51,6 @@ export const CONFIGS_SPECS: readonly OptionSpec[] = [
   ...["user-defaults", "client-defaults", "ip-defaults"].map((name): OptionSpec => ({ name, arg: "none", refused: NO_QUOTAS, help: "Not supported." })),
   { name: "zk-tls-config-file", arg: "required", refused: "there is no TLS to ZooKeeper", help: "Not supported." },
   { name: "bootstrap-controller", arg: "required", refused: "controllers are brokers here: name them with --bootstrap-server", help: "Not supported." },
-  { name: "zookeeper", arg: "required", refused: "settings are asked of the brokers: name them with --bootstrap-server", help: "Not supported." },
 ];
 
 function check(options: GivenOptions): string | undefined {
@@ -65,7 +64,7 @@ function check(options: GivenOptions): string | undefined {
   }
   if (type === "broker-logger" && (name === undefined || name === "")) return "loggers are those of a broker: name it";
   if (type !== "topic" && name !== undefined && name !== "" && !/^\d+$/.test(name)) return `"${name}" is no broker's number`;
-  return exactlyOne(options, ["describe", "alter"]) ?? conflict(options, "add-config", ["add-config-file"]);
+  return exactlyOne(options, ["describe", "alter"]) ?? conflict(options, "zookeeper", ["bootstrap-server"]) ?? conflict(options, "add-config", ["add-config-file"]);
 }
 
 /** What is wrong, as text, or what is asked for. */

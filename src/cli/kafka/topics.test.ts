@@ -27,7 +27,7 @@ test("wrong arguments are told on stderr with 1, before anything is asked; so is
     [], ["--list"], [...BOOTSTRAP], [...BOOTSTRAP, "--list", "--create"], [...BOOTSTRAP, "--create"], [...BOOTSTRAP, "--alter", "--topic", "t"], [...BOOTSTRAP, "--list", "--partitions", "3"],
     [...BOOTSTRAP, "--create", "--topic", "t", "--partitions", "x"], [...BOOTSTRAP, "--create", "--topic", "t", "--replica-assignment", "1", "--partitions", "1"],
     [...BOOTSTRAP, "--describe", "--if-exists"], [...BOOTSTRAP, "--describe", "--unavailable-partitions", "--topics-with-overrides"], [...BOOTSTRAP, "--alter", "--topic", "t", "--partitions", "2", "--config", "a=b"],
-    [...BOOTSTRAP, "--alter", "--topic", "t", "--partitions", "2", "--delete-config", "a"], ["--zookeeper", "z:2181", "--list"], [...BOOTSTRAP, "--create", "--topic", "t", "--config", "a"],
+    [...BOOTSTRAP, "--alter", "--topic", "t", "--partitions", "2", "--delete-config", "a"], ["--zookeeper", "z:2181", ...BOOTSTRAP, "--list"], [...BOOTSTRAP, "--create", "--topic", "t", "--config", "a"],
     [...BOOTSTRAP, "--list", "--topic", "a("],
   ];
   for (const argv of wrong) expect([argv, await usage(...argv)]).toEqual([argv, [1, "", true]]);
@@ -82,6 +82,21 @@ test("partitions in trouble alone, without topic lines, while a broker is away",
   expect(await run("--describe", "--unavailable-partitions")).toEqual([0, "\tTopic: one\tPartition: 0\tLeader: none\tReplicas: 2\tIsr: 2\n"]);
   expect(await run("--describe", "--under-replicated-partitions")).toEqual([0, "\tTopic: two\tPartition: 0\tLeader: 1\tReplicas: 1,2\tIsr: 1\n"]);
   expect((await run("--describe", "--under-min-isr-partitions"))[1].split("\n").toSorted()).toEqual(["", "\tTopic: one\tPartition: 0\tLeader: none\tReplicas: 2\tIsr: 2", "\tTopic: two\tPartition: 0\tLeader: 1\tReplicas: 1,2\tIsr: 1"]);
+});
+
+test("--zookeeper tells where the brokers are, which is said, and all goes on as with --bootstrap-server", async () => {
+  const { brokers } = await stage(2);
+  const run = async (...argv: string[]): Promise<readonly [number, string, string]> => {
+    const io = new PrintedIo(brokers.clientNode.host);
+    return [await brokers.world.settle(kafkaTopics(argv, io)), io.stdout, io.stderr];
+  };
+  const said = "--zookeeper only tells where the brokers are: they are asked, as with --bootstrap-server kafka1:9092,kafka2:9092\n";
+  expect(await run("--zookeeper", "zookeeper:2181", "--create", "--topic", "t", "--partitions", "2", "--replication-factor", "2")).toEqual([0, "Created topic t.\n", said]);
+  await brokers.world.run({ forMs: 1000 });
+  expect(await run("--list", "--zookeeper=elsewhere:2181,zookeeper:2181")).toEqual([0, "t\n", said]);
+  expect(await run("--zookeeper", "zookeeper:2181/kafka", "--list")).toEqual([1, expect.stringMatching(/^Error while executing topic command : no broker with a PLAINTEXT listener has registered in \/brokers\/ids at zookeeper:2181\/kafka/), expect.anything()]);
+  expect(await run("--zookeeper", "zookeeper:2181:1", "--list")).toEqual([1, "", expect.stringContaining('"zookeeper:2181:1" in the ZooKeeper connect string')]);
+  expect((await run("--zookeeper", "elsewhere:2181", "--list"))[1]).toBe("Error while executing topic command : no ZooKeeper member answers at elsewhere:2181 within 60 s\n");
 });
 
 test("brokers that can't be reached are told of, and the command ends with 1", async () => {

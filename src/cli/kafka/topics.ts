@@ -7,7 +7,7 @@ import { OperationalError, toError } from "../../lib/error.ts";
 import { printText, withAdmin, type AdminIo } from "../admin-session.ts";
 import { collisionWarning, partitionLine, topicLine, topicList } from "../print/topics.ts";
 import { conflict, type GivenOptions, type OptionSpec } from "./jopt.ts";
-import { CONNECTION_SPECS, exactlyOne, isUsage, adminOptions, sessionOptions, wrongUsage, type Script } from "./admin-script.ts";
+import { CONNECTION_OR_ZOOKEEPER_SPECS, exactlyOne, isUsage, adminOptions, sessionOptions, wrongUsage, type Script } from "./admin-script.ts";
 import { ScriptExit } from "./script.ts";
 
 /** kafka-topics.sh. Source of flags and outputs: core/…/admin/TopicCommand.scala of Apache Kafka 2.7.1. */
@@ -17,7 +17,7 @@ const ACTIONS = ["list", "create", "describe", "alter", "delete"] as const;
 const DESCRIBE_ONLY = [...TROUBLES.keys(), "topics-with-overrides", "topic-id"];
 
 export const TOPICS_SPECS: readonly OptionSpec[] = [
-  ...CONNECTION_SPECS,
+  ...CONNECTION_OR_ZOOKEEPER_SPECS,
   { name: "list", arg: "none", help: "Print the names of all topics, or of those that --topic matches." },
   { name: "create", arg: "none", help: "Make a topic." },
   { name: "describe", arg: "none", help: "Print topics with their partitions and settings." },
@@ -41,7 +41,6 @@ export const TOPICS_SPECS: readonly OptionSpec[] = [
   { name: "disable-rack-aware", arg: "none", ignored: true, help: "No effect." },
   { name: "partition-size-limit-per-response", arg: "required", type: "int", ignored: true, help: "No effect." },
   { name: "force", arg: "none", ignored: "silently", help: "No effect." },
-  { name: "zookeeper", arg: "required", refused: "topics are asked of the brokers: name them with --bootstrap-server", help: "Not supported." },
 ];
 
 function check(options: GivenOptions): string | undefined {
@@ -49,6 +48,7 @@ function check(options: GivenOptions): string | undefined {
   const reports = DESCRIBE_ONLY.filter((name) => name !== "topic-id" && options.has(name));
   return (
     exactlyOne(options, ACTIONS) ??
+    conflict(options, "zookeeper", ["bootstrap-server"]) ??
     (needsTopic && !options.has("topic") ? "--topic is required" : undefined) ??
     (options.has("describe") && options.has("if-exists") && !options.has("topic") && !options.has("topic-id") ? "--if-exists needs --topic" : undefined) ??
     (options.has("alter") && !options.has("partitions") ? "--alter needs --partitions" : undefined) ??

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { KafkaCluster } from "../kafka-cluster.ts";
+import type { BrokersView } from "../brokers-view.ts";
 import { eventually } from "../processes.ts";
 import type { ClientUnderTest, Codec, Consumer, MemberOptions, Message } from "./client.ts";
 import { Observer } from "./observer.ts";
@@ -23,7 +23,7 @@ export class GroupUnderTest {
   readonly #everyone: Consumer[] = [];
   readonly #repeatable = new Set<string>();
 
-  constructor(cluster: KafkaCluster, { name, partitions }: { readonly name: string; readonly partitions: number }) {
+  constructor(cluster: BrokersView, { name, partitions }: { readonly name: string; readonly partitions: number }) {
     this.topic = `${name}-topic`;
     this.group = `${name}-group`;
     this.partitions = partitions;

@@ -5,24 +5,24 @@ import { findCoordinator } from "../../../src/kafka/protocol/messages/find-coord
 import { listOffsets } from "../../../src/kafka/protocol/messages/list-offsets.ts";
 import { offsetCommit } from "../../../src/kafka/protocol/messages/offset-commit.ts";
 import { offsetFetch } from "../../../src/kafka/protocol/messages/offset-fetch.ts";
-import type { ClusterBroker, KafkaCluster } from "../kafka-cluster.ts";
+import type { BrokerAt, BrokersView } from "../brokers-view.ts";
 import { eventually } from "../processes.ts";
 
 /** While a topic or a coordinator is only just being made, or moves. */
 const RETRIABLE = new Set([3, 5, 6, 14, 15, 16]);
 
 /** What the judge sees of groups and topics over the wire, with none of the clients that it judges, in versions that Apache Kafka 2.7.1 serves too. */
-export class Observer {
-  readonly #cluster: KafkaCluster;
+export class Observer<B extends BrokerAt = BrokerAt> {
+  readonly #cluster: BrokersView<B>;
 
-  constructor(cluster: KafkaCluster) {
+  constructor(cluster: BrokersView<B>) {
     this.#cluster = cluster;
   }
 
   /** The broker that coordinates this group; makes the offsets topic if it is the first to ask. */
-  async coordinator(group: string): Promise<ClusterBroker> {
+  async coordinator(group: string): Promise<B> {
     let last = "";
-    const found = async (): Promise<ClusterBroker | undefined> => {
+    const found = async (): Promise<B | undefined> => {
       for (const broker of this.#cluster.others()) {
         const answer = await this.#ask(broker, findCoordinator, 3, { key: group, keyType: 0, coordinatorKeys: [] }).catch((error: unknown) => String(error));
         last = typeof answer === "string" ? answer : `error ${answer.errorCode}`;
@@ -61,7 +61,7 @@ export class Observer {
   async ends(topic: string, partitions: number): Promise<Map<number, number>> {
     const ends = new Map<number, number>();
     for (const partition of range(partitions)) {
-      const leader = async (): Promise<ClusterBroker> => {
+      const leader = async (): Promise<B> => {
         const asked = this.#cluster.others()[0];
         const layout = asked === undefined ? [] : await this.#cluster.layout(asked, topic);
         return this.#cluster.broker(layout[partition]?.leader ?? -1);
@@ -73,7 +73,7 @@ export class Observer {
     return ends;
   }
 
-  async #retried<A extends Api>(what: string, to: () => Promise<ClusterBroker>, api: A, version: number, request: Input<A["request"]>, errorOf: (response: Decoded<A["response"]>) => number): Promise<Decoded<A["response"]>> {
+  async #retried<A extends Api>(what: string, to: () => Promise<B>, api: A, version: number, request: Input<A["request"]>, errorOf: (response: Decoded<A["response"]>) => number): Promise<Decoded<A["response"]>> {
     let last = "";
     const answered = async (): Promise<Decoded<A["response"]> | undefined> => {
       try {
@@ -93,7 +93,7 @@ export class Observer {
     });
   }
 
-  async #ask<A extends Api>(broker: ClusterBroker, api: A, version: number, request: Input<A["request"]>): Promise<Decoded<A["response"]>> {
+  async #ask<A extends Api>(broker: B, api: A, version: number, request: Input<A["request"]>): Promise<Decoded<A["response"]>> {
     const connection = await this.#cluster.connect(broker);
     try {
       return await connection.send(api, version, request);

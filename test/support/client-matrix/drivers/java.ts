@@ -17,6 +17,9 @@ interface Release {
   readonly artifacts: readonly `${string}:${string}:${string}`[];
   readonly consoleProducer: string;
   readonly readerProperty: string;
+  readonly consoleConsumer: string;
+  readonly formatterProperty: string;
+  readonly consumerProperty: string;
   readonly topicCommand: string;
   readonly consumerGroupCommand: string;
 }
@@ -27,6 +30,9 @@ const RELEASES = {
     artifacts: ["org.apache.kafka:kafka_2.13:2.7.1", "org.apache.kafka:kafka-tools:2.7.1"],
     consoleProducer: "kafka.tools.ConsoleProducer",
     readerProperty: "--property",
+    consoleConsumer: "kafka.tools.ConsoleConsumer",
+    formatterProperty: "--property",
+    consumerProperty: "--consumer-property",
     topicCommand: "kafka.admin.TopicCommand",
     consumerGroupCommand: "kafka.admin.ConsumerGroupCommand",
   },
@@ -35,6 +41,9 @@ const RELEASES = {
     artifacts: ["org.apache.kafka:kafka-tools:4.3.1"],
     consoleProducer: "org.apache.kafka.tools.ConsoleProducer",
     readerProperty: "--reader-property",
+    consoleConsumer: "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    formatterProperty: "--formatter-property",
+    consumerProperty: "--command-property",
     topicCommand: "org.apache.kafka.tools.TopicCommand",
     consumerGroupCommand: "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   },
@@ -119,6 +128,35 @@ export function javaClient(tools: JavaTools, bootstrap: string): ClientUnderTest
 /** org.apache.kafka.tools.VerifiableConsumer of any release: it commits behind every poll, and leaves at SIGTERM. */
 export function verifiableConsumer(classPath: string, args: readonly string[], { cooperative = false }: { readonly cooperative?: boolean } = {}): Consumer {
   return new Consumer((options) => new ServerProcess("java", [...JVM, "-cp", classPath, "org.apache.kafka.tools.VerifiableConsumer", ...args], options), (line) => eventOf(line, cooperative ? "added" : "assigned"));
+}
+
+/** Members log what they are given only at this level. */
+const TELLING = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.consumer=info";
+const GROUP = ["session.timeout.ms=6000", "heartbeat.interval.ms=500", "auto.commit.interval.ms=200"];
+
+/** The same release under its scripts alone: kafka-topics.sh, kafka-console-producer.sh, kafka-console-consumer.sh, kafka-consumer-groups.sh. */
+export function javaScripts(tools: JavaTools, bootstrap: string): ClientUnderTest {
+  const { version, consoleConsumer, formatterProperty, consumerProperty } = tools.release;
+  const printed = ["print.partition=true", "print.offset=true", "print.key=true"].flatMap((property) => [formatterProperty, property]);
+  const settings = GROUP.flatMap((setting) => [consumerProperty, setting]);
+  return {
+    ...javaClient(tools, bootstrap),
+    name: `Kafka's scripts ${version}`,
+    consumer: (topic, group) => {
+      const args = ["--bootstrap-server", bootstrap, "--topic", topic, "--group", group, "--from-beginning", ...printed, ...settings];
+      return new Consumer((options) => new ServerProcess("java", [...JVM, TELLING, "-cp", tools.classPath, consoleConsumer, ...args], options), consoleEvent);
+    },
+  };
+}
+
+/** `Partition:0\tOffset:7\tkey\tvalue`, or what the consumer logs of its partitions. */
+function consoleEvent(line: string): ConsumerEvent | undefined {
+  const [, partition, offset, key = null, value = ""] = /^Partition:(\d+)\tOffset:(\d+)\t([^\t]*)\t(.*)$/.exec(line) ?? [];
+  if (partition !== undefined) return { event: "record", partition: Number(partition), offset: Number(offset), key, value };
+  if (line.includes(" ERROR ")) return { event: "error", message: line };
+  const [, change, list = ""] = /(Adding newly assigned partitions:|(?:Revoke|Lost) previously assigned partitions) ?(.*)$/.exec(line) ?? [];
+  if (change === undefined) return undefined;
+  return { event: change.startsWith("Adding") ? "added" : "revoked", partitions: Array.from(list.matchAll(/-(\d+)(?=[,\]]|$)/g), ([, number]) => Number(number)) };
 }
 
 interface Line {
