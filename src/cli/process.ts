@@ -1,5 +1,5 @@
 import process from "node:process";
-import { errorCode, OperationalError, toError } from "../lib/error.ts";
+import { errorCode, OperationalError, plainMessage, toError } from "../lib/error.ts";
 
 /** Exit codes of Kafka's own scripts: 1 for whatever kept a server from starting or running. */
 const EXIT_CODE_FAILED = 1;
@@ -40,7 +40,7 @@ export async function runServer(start: () => Promise<Running>): Promise<void> {
 
 export function fail(thrown: unknown): never {
   const error = toError(thrown);
-  console.error(errorCode(error) === undefined ? (error.stack ?? error.message) : error.message);
+  console.error(errorCode(error) === undefined ? (error.stack ?? error.message) : plainMessage(error));
   process.exit(EXIT_CODE_FAILED);
 }
 

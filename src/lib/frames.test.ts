@@ -31,3 +31,18 @@ test("a length over the limit, or a negative one, is refused before anything is 
     expect(frames.map(String)).toEqual(["a"]);
   }
 });
+
+test("a length that is announced holds little memory until its bytes come, and the frame is whole when they have", () => {
+  const held = (): number => process.memoryUsage().arrayBuffers;
+  const before = held();
+  const decoders = Array.from({ length: 100 }, () => new FrameDecoder({ frameBytesMax: 100_000_000 }));
+  const length = 3_000_001;
+  for (const decoder of decoders) decoder.push(Buffer.from("05f5e1000a", "hex"), () => undefined);
+  expect(held() - before).toBeLessThan(200 * 1024 * 1024);
+  const body = Buffer.from(Uint8Array.from({ length }, (_, at) => at % 251));
+  const frames: Buffer[] = [];
+  const decoder = new FrameDecoder({ frameBytesMax: 100_000_000 });
+  const stream = framed([body, Buffer.from("next")]);
+  for (let at = 0; at < stream.length; at += 65_537) decoder.push(stream.subarray(at, at + 65_537), (frame) => frames.push(frame));
+  expect([frames.length, frames[0]?.equals(body), String(frames[1])]).toEqual([2, true, "next"]);
+});

@@ -1,3 +1,6 @@
+/** How much is set aside for a frame before its bytes have come: who announces much and sends nothing holds no more than this. */
+const AHEAD_BYTES_MAX = 1024 * 1024;
+
 /**
  * Cuts a byte stream into frames, each an int32 length (big-endian) and so many bytes: the framing of both Kafka and
  * ZooKeeper. A frame that lies within one chunk is a view of it; any other is copied once.
@@ -6,7 +9,9 @@ export class FrameDecoder {
   readonly #frameBytesMax: number;
   readonly #header = Buffer.alloc(4);
   #headerFilled = 0;
+  /** What the frame under way has so far; grows as its bytes come. */
   #frame: Buffer | undefined;
+  #frameBytes = 0;
   #frameFilled = 0;
   /** The length that was refused, where `push` has returned false. */
   refusedLength: number | undefined;
@@ -20,12 +25,12 @@ export class FrameDecoder {
     let at = 0;
     while (at < chunk.length) {
       if (this.#frame !== undefined) {
-        const take = Math.min(this.#frame.length - this.#frameFilled, chunk.length - at);
-        chunk.copy(this.#frame, this.#frameFilled, at, at + take);
+        const take = Math.min(this.#frameBytes - this.#frameFilled, chunk.length - at);
+        const frame = this.#withRoom(this.#frame, this.#frameFilled + take);
+        chunk.copy(frame, this.#frameFilled, at, at + take);
         this.#frameFilled += take;
         at += take;
-        if (this.#frameFilled < this.#frame.length) return true;
-        const frame = this.#frame;
+        if (this.#frameFilled < this.#frameBytes) return true;
         this.#frame = undefined;
         onFrame(frame);
         continue;
@@ -51,10 +56,20 @@ export class FrameDecoder {
         onFrame(chunk.subarray(at, at + length));
         at += length;
       } else {
-        this.#frame = Buffer.allocUnsafeSlow(length);
+        this.#frame = Buffer.allocUnsafeSlow(Math.min(length, AHEAD_BYTES_MAX));
+        this.#frameBytes = length;
         this.#frameFilled = 0;
       }
     }
     return true;
+  }
+
+  /** Doubled where it is full, so that each byte is copied twice at most. */
+  #withRoom(frame: Buffer, bytes: number): Buffer {
+    if (bytes <= frame.length) return frame;
+    const grown = Buffer.allocUnsafeSlow(Math.min(this.#frameBytes, Math.max(bytes, 2 * frame.length)));
+    frame.copy(grown, 0, 0, this.#frameFilled);
+    this.#frame = grown;
+    return grown;
   }
 }

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { dirname } from "node:path";
 import { tryLock } from "fs-native-extensions";
 import { assert } from "../../lib/assert.ts";
+import { toError } from "../../lib/error.ts";
 import type { DirectoryEntry, Disk, File, FileLock, FileStat, OpenMode } from "../disk.ts";
 
 /** IOV_MAX: the kernel takes no more buffers in one writev. */
@@ -84,14 +85,14 @@ class DescriptorFile implements File {
   }
 
   sizeSync(): number {
-    return fs.fstatSync(this.#fd).size;
+    return this.#named(() => fs.fstatSync(this.#fd).size);
   }
 
   async read(into: Buffer, position: number): Promise<number> {
     let total = 0;
     while (total < into.length) {
       const at = total;
-      const count = await callbackToPromise<number>((done) => fs.read(this.#fd, into, at, into.length - at, position + at, done));
+      const count = await this.#called<number>((done) => fs.read(this.#fd, into, at, into.length - at, position + at, done));
       if (count === 0) break;
       total += count;
     }
@@ -99,13 +100,15 @@ class DescriptorFile implements File {
   }
 
   readSync(into: Buffer, position: number): number {
-    let total = 0;
-    while (total < into.length) {
-      const count = fs.readSync(this.#fd, into, total, into.length - total, position + total);
-      if (count === 0) break;
-      total += count;
-    }
-    return total;
+    return this.#named(() => {
+      let total = 0;
+      while (total < into.length) {
+        const count = fs.readSync(this.#fd, into, total, into.length - total, position + total);
+        if (count === 0) break;
+        total += count;
+      }
+      return total;
+    });
   }
 
   write(chunks: readonly Buffer[], position: number): Promise<void> {
@@ -115,7 +118,7 @@ class DescriptorFile implements File {
       while (rest.length > 0) {
         const head = rest.slice(0, WRITEV_CHUNKS_MAX);
         const offset = at;
-        const written = await callbackToPromise<number>((done) => fs.writev(this.#fd, head, offset, done));
+        const written = await this.#called<number>((done) => fs.writev(this.#fd, head, offset, done));
         at += written;
         rest = dropBytes(rest, written);
       }
@@ -124,40 +127,68 @@ class DescriptorFile implements File {
 
   writeSync(chunks: readonly Buffer[], position: number): void {
     this.#assertIdle();
-    let at = position;
-    let rest = chunks;
-    while (rest.length > 0) {
-      const [only] = rest;
-      const written = rest.length === 1 && only !== undefined ? fs.writeSync(this.#fd, only, 0, only.length, at) : fs.writevSync(this.#fd, rest.slice(0, WRITEV_CHUNKS_MAX), at);
-      at += written;
-      rest = dropBytes(rest, written);
-    }
+    this.#named(() => {
+      let at = position;
+      let rest = chunks;
+      while (rest.length > 0) {
+        const [only] = rest;
+        const written = rest.length === 1 && only !== undefined ? fs.writeSync(this.#fd, only, 0, only.length, at) : fs.writevSync(this.#fd, rest.slice(0, WRITEV_CHUNKS_MAX), at);
+        at += written;
+        rest = dropBytes(rest, written);
+      }
+    });
   }
 
   truncate(size: number): Promise<void> {
-    return this.#changing(() => callbackToPromise<void>((done) => fs.ftruncate(this.#fd, size, done)));
+    return this.#changing(() => this.#called<void>((done) => fs.ftruncate(this.#fd, size, done)));
   }
 
   truncateSync(size: number): void {
     this.#assertIdle();
-    fs.ftruncateSync(this.#fd, size);
+    this.#named(() => fs.ftruncateSync(this.#fd, size));
   }
 
   sync(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fsync(this.#fd, done)));
+    return this.#inOrder(() => this.#called<void>((done) => fs.fsync(this.#fd, done)));
   }
 
   dataSync(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fdatasync(this.#fd, done)));
+    return this.#inOrder(() => this.#called<void>((done) => fs.fdatasync(this.#fd, done)));
   }
 
   close(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.close(this.#fd, done)));
+    return this.#inOrder(() => this.#called<void>((done) => fs.close(this.#fd, done)));
   }
 
   closeSync(): void {
     this.#assertIdle();
     fs.closeSync(this.#fd);
+  }
+
+  async #called<T>(start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
+    try {
+      return await callbackToPromise<T>(start);
+    } catch (error) {
+      throw this.#withPath(error);
+    }
+  }
+
+  #named<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      throw this.#withPath(error);
+    }
+  }
+
+  /** The system's errors on a descriptor don't say which file it is. */
+  #withPath(thrown: unknown): Error {
+    const error: NodeJS.ErrnoException = toError(thrown);
+    if (error.code !== undefined && error.path === undefined) {
+      error.path = this.path;
+      error.message += ` '${this.path}'`;
+    }
+    return error;
   }
 
   #inOrder(operation: () => Promise<void>): Promise<void> {

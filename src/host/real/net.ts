@@ -198,12 +198,15 @@ class SocketConnection implements Connection {
     if (this.#ending) return;
     this.#ending = true;
     const socket = this.#socket;
+    // A peer that does not read must not keep its socket, and what is queued for it, for ever.
+    let timer = setTimeout(() => socket.destroy(), END_MS_MAX).unref();
     // Closing at once, with input unread, would reset the connection and take the last reply from the peer.
     socket.end(() => {
-      setTimeout(() => socket.destroy(), END_LINGER_MS).unref();
+      clearTimeout(timer);
+      if (!socket.destroyed) timer = setTimeout(() => socket.destroy(), END_LINGER_MS).unref();
     });
-    // A peer that does not read must not keep its socket, and what is queued for it, for ever.
-    setTimeout(() => socket.destroy(), END_MS_MAX).unref();
+    // A timer that waits on would keep what has gone long before.
+    socket.on("close", () => clearTimeout(timer));
     socket.resume();
   }
 

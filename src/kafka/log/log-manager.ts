@@ -1,5 +1,5 @@
 import { AssertionFailure } from "../../lib/assert.ts";
-import { OperationalError, errorCode, toError } from "../../lib/error.ts";
+import { OperationalError, errorCode, plainMessage, toError } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { Timer } from "../../host/clock.ts";
 import type { Host } from "../../host/host.ts";
@@ -430,7 +430,7 @@ export class LogManager {
     const directory = this.#directories.find((one) => one.path === path);
     if (directory === undefined || directory.failure !== undefined) return;
     directory.failure = error;
-    this.#options.host.log.error("a log directory fails: its logs are offline until the next start", { directory: path, error });
+    this.#options.host.log.error(`a log directory fails, and its logs are offline until the next start: ${plainMessage(error)}`, { directory: path });
     const gone = [...this.#logsIn(path)];
     for (const logs of [this.#logs, this.#futureLogs]) for (const log of gone) if (logs.get(log.name) === log) logs.delete(log.name);
     for (const log of gone) {
@@ -448,8 +448,8 @@ export class LogManager {
   }
 
   #noDirectoryLeft(): OperationalError {
-    const reasons = this.#directories.map((directory) => `${directory.path}: ${directory.failure?.message}`);
-    return new OperationalError("ERR_NO_LOG_DIRECTORY", `No log directory can be used. ${reasons.join("; ")}. Mend or replace the disk, then start the broker again`);
+    const reasons = this.#directories.map((directory) => `${directory.path}: ${directory.failure === undefined ? "" : plainMessage(directory.failure)}`);
+    return new OperationalError("ERR_NO_LOG_DIRECTORY", `no log directory can be used. ${reasons.join("; ")}. Mend that, then start the broker again: nothing that was acknowledged is lost`);
   }
 
   // ---- time

@@ -21,6 +21,8 @@ export interface ConnectionListener {
   request(connection: ClientConnection, xid: number, type: number, body: Buffer): void;
   /** `argument`: the eight bytes that follow stmk. The connection ends after the answer. */
   command(connection: ClientConnection, word: string, argument: Buffer | undefined): void;
+  /** What it sent can't be read on, and it is being closed. */
+  refused(connection: ClientConnection, what: string): void;
   /** Once, and last. */
   closed(connection: ClientConnection): void;
 }
@@ -62,6 +64,7 @@ export class ClientConnection implements Expiring {
   outstanding = 0;
   readonly #socket: Connection;
   readonly #listener: ConnectionListener;
+  readonly #frameBytesMax: number;
   readonly #decoder: FrameDecoder;
   #ids: readonly Id[];
   #phase: Phase = "word";
@@ -74,6 +77,7 @@ export class ClientConnection implements Expiring {
   constructor(socket: Connection, listener: ConnectionListener, options: { readonly id: WatcherId; readonly frameBytesMax: number; readonly timeoutMs: number; readonly wallMs: number }) {
     this.#socket = socket;
     this.#listener = listener;
+    this.#frameBytesMax = options.frameBytesMax;
     this.#decoder = new FrameDecoder({ frameBytesMax: options.frameBytesMax });
     this.#ids = [{ scheme: "ip", id: socket.remoteHost }];
     this.id = options.id;
@@ -140,6 +144,13 @@ export class ClientConnection implements Expiring {
     this.#over();
   }
 
+  /** Closes at once what can't be read on. */
+  refuse(what: string): void {
+    if (this.#phase === "closed") return;
+    this.#listener.refused(this, what);
+    this.destroy();
+  }
+
   /** Closes at once. */
   destroy(): void {
     this.#socket.destroy();
@@ -173,7 +184,7 @@ export class ClientConnection implements Expiring {
     if (this.#phase === "closed" || this.#phase === "command") return;
     this.#listener.active(this);
     const frames = this.#phase === "word" || this.#phase === "argument" ? this.#takeFirst(chunk) : chunk;
-    if (frames !== undefined && !this.#decoder.push(frames, (frame) => this.#frame(frame))) this.destroy();
+    if (frames !== undefined && !this.#decoder.push(frames, (frame) => this.#frame(frame))) this.refuse(`a message of ${this.#decoder.refusedLength} bytes, where jute.maxbuffer is ${this.#frameBytesMax}`);
   }
 
   /** Undefined while it is not clear, or once it is clear, that these are no frames. */
@@ -215,7 +226,7 @@ export class ClientConnection implements Expiring {
   #connect(frame: Buffer): void {
     const request = decodeConnectRequest(frame);
     if (request === undefined) {
-      this.destroy();
+      this.refuse("a connect request that can't be read");
       return;
     }
     this.#phase = "session";
@@ -228,7 +239,7 @@ export class ClientConnection implements Expiring {
     const reader = new Reader(frame);
     const { xid, type } = requestHeader.read(reader);
     if (reader.bad) {
-      this.destroy();
+      this.refuse("a request header that can't be read");
       return;
     }
     this.#count();

@@ -80,7 +80,7 @@ class Client {
       destroy: nothing,
       reset: nothing,
     };
-    const listener = { active: nothing, received: nothing, sent: nothing, connect: nothing, request: nothing, command: nothing, closed: nothing };
+    const listener = { active: nothing, received: nothing, sent: nothing, connect: nothing, request: nothing, command: nothing, refused: nothing, closed: nothing };
     this.connection = new ClientConnection(socket, listener, { id: 1, frameBytesMax: 1000, timeoutMs: 1000, wallMs: 0 });
     this.connection.session = session;
   }

@@ -185,6 +185,10 @@ export class ClientServer implements ConnectionListener, TreeListener {
     this.stats.packetsSent += 1;
   }
 
+  refused(connection: ClientConnection, what: string): void {
+    this.#log.warn(`closing a connection that sent ${what}`, { from: `${connection.remoteHost}:${connection.remotePort}`, session: `0x${toHex(connection.session)}` });
+  }
+
   closed(connection: ClientConnection): void {
     const { id, remoteHost, session } = connection;
     this.#connections.delete(id);
@@ -259,6 +263,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
     if (!serving.role.touch(connection.session, connection.timeoutMs)) return;
     const operation = clientOperation(type);
     if (operation === undefined) {
+      this.refused(connection, `a request of type ${type}, which this member does not serve`);
       connection.send(plainReply(xid, NO_ZXID, ErrorCode.unimplemented));
       connection.end();
       return;
@@ -306,7 +311,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
   #authenticate(connection: ClientConnection, xid: number, body: Buffer): void {
     const packet = authPacket.decode(body);
     if (packet === undefined) {
-      connection.destroy();
+      connection.refuse("an auth packet that can't be read");
       return;
     }
     const shown = authenticate({ scheme: packet.scheme, auth: packet.auth, remoteHost: connection.remoteHost, superDigest: this.config.DigestAuthenticationProviderSuperDigest });
@@ -322,7 +327,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
   /** Without a login configured Apache's server answers with no token, which the client takes for a refusal. */
   #answerSasl(connection: ClientConnection, xid: number, body: Buffer): void {
     if (saslToken.decode(body) === undefined) {
-      connection.destroy();
+      connection.refuse("a SASL token that can't be read");
       return;
     }
     const writer = beginReply(xid, ZXID_ZERO);

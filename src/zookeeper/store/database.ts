@@ -1,6 +1,6 @@
 import { makeDirectoryDurably } from "../../host/durable-directory.ts";
 import type { Host } from "../../host/host.ts";
-import { OperationalError } from "../../lib/error.ts";
+import { OperationalError, plainMessage } from "../../lib/error.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { JuteLimits } from "../jute/limits.ts";
 import { counterOf, epochOf, toHex, ZXID_ZERO, type Zxid } from "../protocol/ids.ts";
@@ -57,7 +57,7 @@ export class Database {
     this.#options = options;
     this.#snapshotDirectory = `${options.dataDir}/${VERSION_DIRECTORY}`;
     this.#logDirectory = `${options.dataLogDir}/${VERSION_DIRECTORY}`;
-    this.#tasks = new TaskGroup((error) => this.#fail("ZK_SNAPSHOT", `a snapshot could not be written to ${this.#snapshotDirectory}: see to its disk, then start this member again`, error));
+    this.#tasks = new TaskGroup((error) => this.#fail("ZK_SNAPSHOT", `a snapshot could not be written to ${this.#snapshotDirectory}: ${plainMessage(error)}. Mend that, then start this member again: nothing that was acknowledged is lost`, error));
     this.#tree = options.newTree();
     this.#log = this.#newLog();
   }
@@ -218,7 +218,7 @@ export class Database {
     const listener: TransactionLogListener = {
       durable: (zxid) => this.#listener.durable(zxid),
       rolled: () => this.#snapshotInBackground(),
-      failed: (error) => this.#fail("ZK_LOG", `the transaction log in ${this.#logDirectory} could not be written: see to its disk, then start this member again`, error),
+      failed: (error) => this.#fail("ZK_LOG", `the transaction log in ${this.#logDirectory} could not be written: ${plainMessage(error)}. Mend that, then start this member again: nothing that was acknowledged is lost`, error),
     };
     return new TransactionLog(this.#host, { ...this.#options, directory: this.#logDirectory }, listener);
   }
