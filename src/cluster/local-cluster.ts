@@ -12,13 +12,13 @@ import { whenInSync, whenReady } from "./readiness.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export interface LocalClusterOptions {
-  /** 3 by default. */
+  /** 3 by default; a directory that holds a cluster already must have as many. */
   readonly nodes?: number;
   /** Where its files are, and stay; by default a temporary directory that goes with `close`. */
   readonly directory?: string;
   /** All nodes in this very process: starts faster, and shares its event loop. Otherwise each node is a process. */
   readonly inProcess?: boolean;
-  /** More lines for each node's server.properties. */
+  /** More lines for each node's server.properties, when it is written. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -47,6 +47,7 @@ export interface Nodes {
 /** Below those that systems give to outgoing connections. */
 const [PORT_MIN, PORT_MAX] = [10_000, 32_000];
 const KINDS_OF_PORTS = 4;
+const DEFAULT_NODES = 3;
 const LOOKS_MAX = 25;
 
 /**
@@ -105,8 +106,9 @@ function known(cluster: Cluster, node: number): number {
 }
 
 /** A directory that holds a cluster already keeps its ports. */
-async function openOnFreePorts(directory: string, { nodes = 3, settings = {} }: LocalClusterOptions): Promise<Cluster> {
-  if (await holdsCluster(directory)) return openCluster(directory, {});
+async function openOnFreePorts(directory: string, { nodes: wanted, settings = {} }: LocalClusterOptions): Promise<Cluster> {
+  if (await holdsCluster(directory)) return openCluster(directory, { nodes: wanted });
+  const nodes = wanted ?? DEFAULT_NODES;
   const first = await freePorts(nodes * KINDS_OF_PORTS);
   const cluster = await openCluster(directory, { nodes, kafkaPort: first, zookeeperPort: first + nodes, quorumPort: first + 2 * nodes, electionPort: first + 3 * nodes });
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join("");

@@ -8,12 +8,16 @@ const REQUEST_TIMEOUT_MS = 5000;
 const SYNC_MS_MAX = 10_000;
 
 /**
- * Resolves with the controller's number when a broker names all of them, and a controller. Errors on the way count as
- * "not yet"; false when `signal` is aborted.
+ * Resolves with the controller's address when a broker names all of them, and a controller. Errors on the way count as
+ * "not yet"; undefined when `signal` is aborted.
  */
-export async function whenReady(host: Host, brokers: readonly Endpoint[], signal: AbortSignal): Promise<number | false> {
-  const told = await askUntil(host, brokers, { topics: [], goOn: () => !signal.aborted }, (answer) => answer.brokers.length >= brokers.length && answer.controllerId >= 0);
-  return told?.controllerId ?? false;
+export async function whenReady(host: Host, brokers: readonly Endpoint[], signal: AbortSignal): Promise<Endpoint | undefined> {
+  const told = await askUntil(host, brokers, { topics: [], goOn: () => !signal.aborted }, (answer) => answer.brokers.length >= brokers.length && controllerOf(answer) !== undefined);
+  return told === undefined ? undefined : controllerOf(told);
+}
+
+function controllerOf({ brokers, controllerId }: ClusterMetadata): Endpoint | undefined {
+  return brokers.find(({ nodeId }) => nodeId === controllerId);
 }
 
 /**

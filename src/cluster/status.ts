@@ -36,9 +36,12 @@ export function isHealthy(status: ClusterStatus): boolean {
 /** Asks members and brokers over the wire; whoever does not answer is down. */
 export async function clusterStatus(host: Host, nodes: readonly ReachableNode[], pids: Readonly<Record<string, number>>): Promise<ClusterStatus> {
   const [members, cluster] = await Promise.all([Promise.all(nodes.map(({ zookeeper }) => memberMode(host, zookeeper))), askBrokers(host, nodes.map(({ kafka }) => kafka))]);
-  const known = new Set(cluster?.brokers);
   return {
-    nodes: nodes.map(({ id }, at) => ({ id, pid: pids[id], member: members[at], broker: known.has(id), controller: cluster?.controllerId === id })),
+    nodes: nodes.map(({ id, kafka }, at) => {
+      // A node's number need not be its broker.id, which is the user's to edit.
+      const broker = cluster?.brokers.find(({ host: name, port }) => name === kafka.host && port === kafka.port);
+      return { id, pid: pids[id], member: members[at], broker: broker !== undefined, controller: broker !== undefined && broker.nodeId === cluster?.controllerId };
+    }),
     underReplicated: cluster?.underReplicated,
     offline: cluster?.offline,
   };
@@ -56,7 +59,7 @@ async function askBrokers(host: Host, bootstrap: readonly Endpoint[]) {
     const { brokers, controllerId, topics } = await client.metadata(null);
     const partitions = topics.flatMap(({ name, partitions: of }) => of.map((partition) => ({ ...partition, name: `${name ?? ""}-${partition.partitionIndex}` })));
     return {
-      brokers: brokers.map(({ nodeId }): number => nodeId),
+      brokers,
       controllerId,
       underReplicated: partitions.filter(({ isrNodes, replicaNodes }) => isrNodes.length < replicaNodes.length).map(({ name }) => name),
       offline: partitions.filter(({ leaderId }) => leaderId < 0).map(({ name }) => name),

@@ -50,6 +50,7 @@ describe.each([{ inProcess: false }, { inProcess: true }])("a cluster for tests,
       await cluster.close();
     }
     expect(existsSync(`${directory.path}/node-1/logs/kept-0`)).toBe(true);
+    await expect(startCluster({ inProcess, nodes: 3, directory: directory.path })).rejects.toThrow("the cluster has 1 node");
     directory.remove();
   });
 });

@@ -68,12 +68,12 @@ export async function up(options: UpOptions, io: CommandIo): Promise<number> {
     await Promise.race([supervisor.start(), asked]);
     const controller = await Promise.race([whenReady(host, brokers, stopping.signal), asked]);
     await Promise.race([whenInSync(host, brokers, stopping.signal), asked]);
-    if (typeof controller === "number" && !stopping.signal.aborted) tellReady(report(cluster, supervisor, performance.now() - startedMs), options, io);
+    if (controller !== undefined && !stopping.signal.aborted) tellReady(report(cluster, supervisor, performance.now() - startedMs), options, io);
     await asked;
     say("stopping");
     // Whoever is the controller goes last, so that there is one for all the others.
     const last = await whenReady(host, brokers, AbortSignal.timeout(CONTROLLER_ASK_MS));
-    await supervisor.stop(last === false ? undefined : last);
+    await supervisor.stop(cluster.nodes.find(({ kafka }) => kafka.host === last?.host && kafka.port === last.port)?.id);
     say("stopped");
     return ExitCode.ok;
   } finally {
