@@ -134,6 +134,15 @@ export class ClusterBroker implements BrokerAt {
     await this.stop("SIGKILL");
   }
 
+  /** It keeps its sockets and its session, and does nothing. */
+  pause(): void {
+    this.#process?.child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process?.child.kill("SIGCONT");
+  }
+
   /** Another implementation on the same directory, from the next start on. */
   become(kind: BrokerKind): void {
     this.#kind = kind;
@@ -199,6 +208,20 @@ export class KafkaCluster extends BrokersView<ClusterBroker> {
 
   async createNode(path: string, content: string): Promise<void> {
     expect(await this.#client.create(path, Buffer.from(content))).toMatchObject({ ok: true });
+  }
+
+  /** Makes a broker of this kind the controller, as whoever deletes /controller does: the others stand still meanwhile. */
+  async controlledBy(kind: BrokerKind): Promise<void> {
+    const current = await eventually("a controller", () => this.controller());
+    if (this.broker(current).kind === kind) return;
+    const rivals = this.others().filter((broker) => broker.kind !== kind);
+    for (const rival of rivals) rival.pause();
+    try {
+      expect(await this.#client.delete("/controller")).toMatchObject({ ok: true });
+      await eventually(`a controller of kind ${kind}`, () => this.controller());
+    } finally {
+      for (const rival of rivals) rival.resume();
+    }
   }
 
   /** Apache refuses to start while the registration of its dead session stands. */

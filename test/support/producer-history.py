@@ -1,7 +1,8 @@
 """A producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms> <requests in flight> <idempotent|plain>`.
 
 Writes 0, 1, 2, ... to every partition until SIGTERM, then waits for what is under way. A line for each record as its
-delivery is reported, `ack <partition> <n>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on.
+delivery is reported, `ack <partition> <n> <offset>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on. A plain one has one
+record of a partition under way at a time: librdkafka sends later ones to a new leader while it still waits for a dead one.
 """
 
 import signal
@@ -11,14 +12,16 @@ import time
 from confluent_kafka import KafkaException, Producer
 
 BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS, IN_FLIGHT, KIND = sys.argv[1:]
-UNDER_WAY_MAX = 2000
+PARTITION_MAX = 600 if KIND == "idempotent" else 1
 STOPPING = []
+under_way = [0] * int(PARTITIONS)
 
 
 def delivered(error, message):
     partition, n = message.value().split(b" ")[:2]
     said = "ack" if error is None else "failed"
-    print(said, partition.decode(), n.decode(), "" if error is None else error.str(), flush=True)
+    under_way[int(partition)] -= 1
+    print(said, partition.decode(), n.decode(), message.offset() if error is None else error.str(), flush=True)
 
 
 signal.signal(signal.SIGTERM, lambda _signal, _frame: STOPPING.append(True))
@@ -35,14 +38,15 @@ producer = Producer({
     "request.timeout.ms": 3000,
     "reconnect.backoff.max.ms": 500,
 })
-n = 0
+following = [0] * int(PARTITIONS)
 try:
     while not STOPPING:
-        if len(producer) < UNDER_WAY_MAX:
-            for partition in range(int(PARTITIONS)):
+        for partition, n in enumerate(following):
+            if under_way[partition] < PARTITION_MAX:
                 value = b"%d %d %s" % (partition, n, b"x" * (n * 37 % 1000))
+                under_way[partition] += 1
+                following[partition] += 1
                 producer.produce(TOPIC, value, partition=partition, on_delivery=delivered)
-            n += 1
         producer.poll(0)
         time.sleep(int(PAUSE_MS) / 1000)
     left = producer.flush(60)

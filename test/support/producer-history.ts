@@ -13,7 +13,7 @@ export interface ProducerOptions {
   /** Between one record to every partition and the next. */
   readonly pauseMs: number;
   readonly requestsInFlight: number;
-  /** Otherwise a record whose answer was lost may stand in its partition twice. */
+  /** Otherwise a record whose answer was lost may stand in its partition twice, and the next of a partition waits for its answer. */
   readonly idempotent?: boolean;
 }
 
@@ -26,6 +26,8 @@ export class ProducerHistory {
   readonly #exited: Promise<number | null>;
   /** By partition, the numbers in the order in which they were acknowledged. */
   readonly acknowledged: number[][];
+  /** By partition, where each number stands, as its acknowledgement said; without those of which it did not. */
+  readonly offsets: Map<number, number>[];
   /** Records whose delivery failed, and what the producer as a whole could not go on after. */
   readonly failures: string[] = [];
   #errors = "";
@@ -33,6 +35,7 @@ export class ProducerHistory {
 
   constructor({ bootstrap, topic, partitions, pauseMs, requestsInFlight, idempotent = true }: ProducerOptions) {
     this.acknowledged = Array.from({ length: partitions }, () => []);
+    this.offsets = Array.from({ length: partitions }, () => new Map());
     const script = join(import.meta.dirname, "producer-history.py");
     this.#child = spawn(PYTHON, [script, bootstrap, topic, String(partitions), String(pauseMs), String(requestsInFlight), idempotent ? "idempotent" : "plain"], { env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#read(text));
@@ -71,9 +74,11 @@ export class ProducerHistory {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";
     for (const line of lines) {
-      const [said, partition, n] = line.split(" ");
-      if (said === "ack") this.acknowledged[Number(partition)]?.push(Number(n));
-      else this.failures.push(line);
+      const [said, partition, n, offset] = line.split(" ");
+      if (said === "ack") {
+        this.acknowledged[Number(partition)]?.push(Number(n));
+        if (Number(offset) >= 0) this.offsets[Number(partition)]?.set(Number(n), Number(offset));
+      } else this.failures.push(line);
     }
   }
 }

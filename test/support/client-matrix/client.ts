@@ -21,6 +21,8 @@ export interface MemberOptions {
   readonly instanceId?: string;
   /** Keeps what it has while the group rebalances (KIP-429). */
   readonly cooperative?: boolean;
+  /** Has no more than one commit under way (confluent-kafka's driver). */
+  readonly commitsOneByOne?: boolean;
 }
 
 /** What one of the world's clients can do, each call a process of its own; a call rejects with what the client had to say. */

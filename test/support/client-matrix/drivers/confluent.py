@@ -6,13 +6,15 @@
 import json
 import signal
 import sys
+import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 COMMAND, OPTIONS = sys.argv[1], json.loads(sys.argv[2])
 BOOTSTRAP = {"bootstrap.servers": OPTIONS["bootstrap"], "client.id": "confluent"}
 TIMEOUT_S = 25
+COMMIT_S = 0.2
 
 
 def tell(event, **fields):
@@ -45,19 +47,39 @@ def consume():
         if error is None:
             tell("committed", offsets={p.partition: p.offset for p in partitions if p.offset >= 0})
 
+    # On its own it has many commits under way, and repeats those of a lost coordinator in no order: a later one may land first.
+    one_by_one = OPTIONS.get("commitsOneByOne", False)
+
+    def commit():
+        try:
+            consumer.commit(asynchronous=False)
+        except KafkaException:
+            # Nothing is new, or the next one makes up for it.
+            pass
+
+    def revoked(_consumer, partitions):
+        if one_by_one:
+            commit()
+        tell("revoked", partitions=[p.partition for p in partitions])
+
     instance = {"group.instance.id": OPTIONS["instanceId"]} if "instanceId" in OPTIONS else {}
     cooperative = OPTIONS.get("cooperative", False)
     consumer = Consumer({
         **BOOTSTRAP, **instance, "partition.assignment.strategy": "cooperative-sticky" if cooperative else "range,roundrobin",
-        "group.id": OPTIONS["group"], "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200,
+        "group.id": OPTIONS["group"], "auto.offset.reset": "earliest", "enable.auto.commit": not one_by_one, "auto.commit.interval.ms": int(COMMIT_S * 1000),
         "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "on_commit": committed,
     })
     consumer.subscribe(
         [OPTIONS["topic"]],
         on_assign=lambda _consumer, partitions: tell("added" if cooperative else "assigned", partitions=[p.partition for p in partitions]),
-        on_revoke=lambda _consumer, partitions: tell("revoked", partitions=[p.partition for p in partitions]),
+        on_revoke=revoked,
     )
+    committed_at = time.monotonic()
     while not stopping:
+        # Before the next message: one that was not told of is not committed.
+        if one_by_one and time.monotonic() - committed_at > COMMIT_S:
+            commit()
+            committed_at = time.monotonic()
         message = consumer.poll(0.1)
         if message is None:
             continue
