@@ -23,7 +23,7 @@ function fail(thrown: unknown): void {
 }
 
 async function start(): Promise<void> {
-  const member = await startZooKeeperMember(realHost({ logLevel: "info" }), zookeeperProperties);
+  const member = await startZooKeeperMember(realHost({ logLevel: "info", syncsApart: true }), zookeeperProperties);
   port.once("message", () => {
     member.close().then(() => {
       report({ kind: "stopped" });

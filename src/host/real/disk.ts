@@ -5,6 +5,7 @@ import { tryLock } from "fs-native-extensions";
 import { assert } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import type { DirectoryEntry, Disk, File, FileLock, FileStat, OpenMode } from "../disk.ts";
+import type { DataSync } from "./sync-thread.ts";
 
 /** IOV_MAX: the kernel takes no more buffers in one writev. */
 const WRITEV_CHUNKS_MAX = 1024;
@@ -15,9 +16,7 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   truncate: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC,
 };
 
-export const realDisk: Disk = {
-  open: (path, mode) => callbackToPromise<number>((done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd)),
-  openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644)),
+const ownDisk: Omit<Disk, "open" | "openSync"> = {
   readFile: (path) => fs.promises.readFile(path),
   async readDirectory(path) {
     const entries = await fs.promises.readdir(path, { withFileTypes: true });
@@ -71,17 +70,28 @@ export const realDisk: Disk = {
   },
 };
 
+/** The same disk, with another way to sync the data of its files. */
+export function diskSyncingBy(dataSync: DataSync): Disk {
+  return {
+    ...ownDisk,
+    open: (path, mode) => callbackToPromise<number>((done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd, dataSync)),
+    openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644), dataSync),
+  };
+}
+
 class DescriptorFile implements File {
   readonly path: string;
   readonly #fd: number;
+  readonly #dataSync: DataSync;
   /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
   #tail: Promise<void> = Promise.resolve();
   /** Writes and truncations that are under way. */
   #changes = 0;
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, fd: number, dataSync: DataSync) {
     this.path = path;
     this.#fd = fd;
+    this.#dataSync = dataSync;
   }
 
   sizeSync(): number {
@@ -153,7 +163,7 @@ class DescriptorFile implements File {
   }
 
   dataSync(): Promise<void> {
-    return this.#inOrder(() => this.#called<void>((done) => fs.fdatasync(this.#fd, done)));
+    return this.#inOrder(() => this.#called<void>((done) => this.#dataSync(this.#fd, done)));
   }
 
   close(): Promise<void> {
@@ -208,6 +218,8 @@ class DescriptorFile implements File {
     assert(this.#changes === 0, `a synchronous operation on ${this.path} would overtake ${this.#changes} asynchronous ones`);
   }
 }
+
+export const realDisk: Disk = diskSyncingBy(fs.fdatasync);
 
 /** What is left of `chunks` after `count` bytes. Empty chunks go too, so that a rest is never empty bytes only. */
 function dropBytes(chunks: readonly Buffer[], count: number): readonly Buffer[] {

@@ -2,24 +2,31 @@ import { hostname } from "node:os";
 import { isOperational, plainMessage } from "../../lib/error.ts";
 import type { Host } from "../host.ts";
 import { realClock, realTimers } from "./clock.ts";
-import { realDisk } from "./disk.ts";
+import { diskSyncingBy, realDisk } from "./disk.ts";
 import { realLogger, type LogLevel } from "./log.ts";
 import { realNetwork } from "./net.ts";
 import { realRandom } from "./random.ts";
+import { dataSyncApart } from "./sync-thread.ts";
 
 /** As Kafka's LogManager halts with where no log directory is left, and ZooKeeper's ExitCode.UNEXPECTED_ERROR. */
 const EXIT_CODE_FAILED = 1;
 /** Kept apart from Node's own codes, so that a supervisor can tell a broken invariant from a crash. */
 const EXIT_CODE_BROKEN = 70;
 
+export interface RealHostOptions {
+  readonly logLevel: LogLevel;
+  /** Syncs of data are not held up by what else the process does with its files. */
+  readonly syncsApart?: boolean;
+}
+
 /** This machine. */
-export function realHost(options: { readonly logLevel: LogLevel }): Host {
+export function realHost(options: RealHostOptions): Host {
   const log = realLogger({ level: options.logLevel });
   return {
     clock: realClock,
     timers: realTimers,
     net: realNetwork,
-    disk: realDisk,
+    disk: options.syncsApart === true ? diskSyncingBy(dataSyncApart()) : realDisk,
     random: realRandom,
     log,
     hostName: hostname(),
