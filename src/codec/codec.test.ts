@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { interpretRead, interpretWrite } from "./interpret.ts";
 import * as jute from "./jute.ts";
-import { covers, type Field, type Fields, type Type } from "./model.ts";
+import { arbitraryStruct } from "../../test/support/arbitrary-message.ts";
+import type { Fields } from "./model.ts";
 import { array, bool, bytes, float64, int16, int32, int64, int64Exact, int8, list, message, records, string, struct, timestamp, uint16, uint32, uuid } from "./notation.ts";
 import { Reader } from "./reader.ts";
 import type { Schema } from "./schema.ts";
@@ -45,54 +46,6 @@ const juteEverything = jute.juteRecord("JuteEverything", {
   acl: jute.vector(jute.juteRecord("Entry", { perms: jute.int(), id: jute.ustring() }), { nullable: true }),
   children: jute.vectorOf(jute.ustring),
 });
-
-/** Values of a declaration in one version; fields that the version lacks are absent from the comparison by having their default. */
-function arbitraryStruct(fields: Fields, version: number): fc.Arbitrary<Record<string, unknown>> {
-  const present = Object.entries(fields).filter(([, field]) => covers(field.versions, version));
-  return fc.record(Object.fromEntries(present.map(([name, field]) => [name, arbitraryField(field, field.type, version)])));
-}
-
-function arbitraryField(field: Field, type: Type, version: number): fc.Arbitrary<unknown> {
-  const value = arbitraryValue(field, type, version);
-  return covers(field.nullable, version) ? fc.option(value, { nil: null }) : value;
-}
-
-function arbitraryValue(field: Field, type: Type, version: number): fc.Arbitrary<unknown> {
-  const int = (bits: number, signed: boolean) => fc.integer(signed ? { min: -(2 ** (bits - 1)), max: 2 ** (bits - 1) - 1 } : { min: 0, max: 2 ** bits - 1 });
-  switch (type.kind) {
-    case "bool":
-      return fc.boolean();
-    case "int8":
-      return int(8, true);
-    case "int16":
-      return int(16, true);
-    case "uint16":
-      return int(16, false);
-    case "int32":
-      return int(32, true);
-    case "uint32":
-      return int(32, false);
-    case "int64":
-    case "timestamp":
-      return fc.maxSafeInteger();
-    case "int64Exact":
-      return fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
-    case "float64":
-      return fc.double({ noNaN: true });
-    case "uuid":
-      return fc.uint8Array({ minLength: 16, maxLength: 16 }).map((id) => Buffer.from(id).toString("base64url"));
-    case "string":
-      return fc.string({ unit: "grapheme-ascii", maxLength: 200 });
-    case "bytes":
-      return fc.uint8Array({ maxLength: 3000 }).map((value) => Buffer.from(value));
-    case "records":
-      return fc.array(fc.uint8Array({ maxLength: 2000 }), { maxLength: 3 }).map((list_) => list_.map((value) => Buffer.from(value)));
-    case "array":
-      return fc.array(arbitraryValue(field, type.element, version), { maxLength: 4 });
-    case "struct":
-      return arbitraryStruct(type.fields, version);
-  }
-}
 
 function compiledBytes(schema: Schema<Fields>, version: number, value: unknown): Buffer {
   return schema.encode(value as never, version);
