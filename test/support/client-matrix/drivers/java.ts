@@ -130,8 +130,8 @@ export function verifiableConsumer(classPath: string, args: readonly string[], {
   return new Consumer((options) => new ServerProcess("java", [...JVM, "-cp", classPath, "org.apache.kafka.tools.VerifiableConsumer", ...args], options), (line) => eventOf(line, cooperative ? "added" : "assigned"));
 }
 
-/** Members log what they are given only at this level. */
-const TELLING = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.consumer=info";
+/** Members log what they are given only at this level; 2.7.1 brings a log4j of its own. */
+const TELLING = ["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.consumer=info", `-Dlog4j.configuration=file:${join(import.meta.dirname, "java-log4j.properties")}`];
 const GROUP = ["session.timeout.ms=6000", "heartbeat.interval.ms=500", "auto.commit.interval.ms=200"];
 
 /** The same release under its scripts alone: kafka-topics.sh, kafka-console-producer.sh, kafka-console-consumer.sh, kafka-consumer-groups.sh. */
@@ -144,7 +144,7 @@ export function javaScripts(tools: JavaTools, bootstrap: string): ClientUnderTes
     name: `Kafka's scripts ${version}`,
     consumer: (topic, group) => {
       const args = ["--bootstrap-server", bootstrap, "--topic", topic, "--group", group, "--from-beginning", ...printed, ...settings];
-      return new Consumer((options) => new ServerProcess("java", [...JVM, TELLING, "-cp", tools.classPath, consoleConsumer, ...args], options), consoleEvent);
+      return new Consumer((options) => new ServerProcess("java", [...JVM, ...TELLING, "-cp", tools.classPath, consoleConsumer, ...args], options), consoleEvent);
     },
   };
 }
