@@ -54,9 +54,13 @@ export class FaultWorkload {
 
   /** Makes the topics, on all of three brokers. */
   static async begin(bootstrap: string): Promise<FaultWorkload> {
+    const known = async (topics: readonly string[]): Promise<void> => {
+      for (const address of bootstrap.split(",")) await eventually(`the broker at ${address} knows all brokers, and topics ${topics.join()}`, () => knows(address, topics));
+    };
+    await known([]);
     for (const topic of [IDEMPOTENT, PLAIN]) await confluentKafka(bootstrap).create?.(topic, PARTITIONS, REPLICAS);
     // librdkafka's producer takes a broker at its word that has not heard of them yet.
-    for (const address of bootstrap.split(",")) await eventually(`the broker at ${address} knows the topics`, () => knows(address, [IDEMPOTENT, PLAIN]));
+    await known([IDEMPOTENT, PLAIN]);
     return new FaultWorkload(bootstrap);
   }
 
@@ -131,13 +135,13 @@ export class FaultWorkload {
   }
 }
 
-/** Whether this broker tells of a leader for every partition of the topics. */
+/** Whether this broker tells of all brokers, and of a leader for every partition of the topics. */
 async function knows(address: string, topics: readonly string[]): Promise<boolean> {
   // A client that has asked once knows the other brokers too.
   const client = ownClient(address);
   try {
-    const told = (await client.metadata(topics)).topics;
-    return told.every(({ errorCode, partitions }) => errorCode === 0 && partitions.length === PARTITIONS && partitions.every(({ leaderId }) => leaderId >= 0));
+    const told = await client.metadata(topics);
+    return told.brokers.length >= REPLICAS && told.topics.every(({ errorCode, partitions }) => errorCode === 0 && partitions.length === PARTITIONS && partitions.every(({ leaderId }) => leaderId >= 0));
   } finally {
     await client.close();
   }
