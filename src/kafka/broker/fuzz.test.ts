@@ -1,26 +1,26 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { arbitraryStruct, frugally, hostileBytes, SEED } from "../../test/support/arbitrary-message.ts";
-import { interpretRead, interpretWrite } from "../codec/interpret.ts";
-import { Reader } from "../codec/reader.ts";
-import type { Fields } from "../codec/model.ts";
-import type { Schema } from "../codec/schema.ts";
-import { Writer } from "../codec/writer.ts";
-import { errorCode } from "../lib/error.ts";
-import { decodeRecord } from "./coordinators/group/group-records.ts";
-import { parseLeaderEpochs, parseOffsets } from "./log/checkpoint.ts";
-import { decodeSnapshot } from "./log/producer-snapshot.ts";
-import type { Api } from "./protocol/api.ts";
-import { apis } from "./protocol/apis.ts";
-import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription, subscribedTopics } from "./protocol/consumer-protocol.ts";
-import { requestHeader, responseHeader } from "./protocol/header.ts";
-import { batchIsControl, Codec, wholeBatchSize } from "./records/batch.ts";
-import { buildBatch } from "./records/build.ts";
-import { readEndTxnMarker } from "./records/control.ts";
-import { downConvert, needsDownConversion, upConvert } from "./records/conversion.ts";
-import { legacyMessage } from "./records/legacy.ts";
-import { RecordReader } from "./records/record-reader.ts";
-import { checkProduceFormat, checkReplicated, RecordsValidator, type ProduceRules } from "./records/validate.ts";
+import { arbitraryStruct, frugally, hostileBytes, SEED } from "../../../test/support/arbitrary-message.ts";
+import { interpretRead, interpretWrite } from "../../codec/interpret.ts";
+import { Reader } from "../../codec/reader.ts";
+import type { Fields } from "../../codec/model.ts";
+import type { Schema } from "../../codec/schema.ts";
+import { Writer } from "../../codec/writer.ts";
+import { errorCode } from "../../lib/error.ts";
+import { decodeRecord } from "../coordinators/group/group-records.ts";
+import { parseLeaderEpochs, parseOffsets } from "../log/checkpoint.ts";
+import { decodeSnapshot } from "../log/producer-snapshot.ts";
+import type { Api } from "../protocol/api.ts";
+import { apis } from "../protocol/apis.ts";
+import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription, subscribedTopics } from "../protocol/consumer-protocol.ts";
+import { requestHeader, responseHeader } from "../protocol/header.ts";
+import { batchIsControl, Codec, wholeBatchSize } from "../records/batch.ts";
+import { buildBatch } from "../records/build.ts";
+import { readEndTxnMarker } from "../records/control.ts";
+import { downConvert, needsDownConversion, upConvert } from "../records/conversion.ts";
+import { legacyMessage } from "../records/legacy.ts";
+import { RecordReader } from "../records/record-reader.ts";
+import { checkProduceFormat, checkReplicated, RecordsValidator, type ProduceRules } from "../records/validate.ts";
 
 /** What Kafka's side reads from others: any bytes are a value, or what the decoder says of bytes that it can't read. */
 
