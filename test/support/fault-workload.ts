@@ -45,7 +45,7 @@ export class FaultWorkload {
     const client = confluentKafka(bootstrap);
     this.#bootstrap = bootstrap;
     this.#producers = {
-      idempotent: new ProducerHistory({ ...producer, topic: IDEMPOTENT, requestsInFlight: 5, idempotent: true }),
+      idempotent: new ProducerHistory({ ...producer, topic: IDEMPOTENT, requestsInFlight: 1, idempotent: true }),
       plain: new ProducerHistory({ ...producer, topic: PLAIN, requestsInFlight: 1, idempotent: false }),
     };
     this.#members = [1, 2].map(() => client.consumer(IDEMPOTENT, GROUP, { commitsOneByOne: true }));

@@ -1,8 +1,9 @@
 """A producer: `producer-history.py <host:port,...> <topic> <partitions> <pause in ms> <requests in flight> <idempotent|plain>`.
 
 Writes 0, 1, 2, ... to every partition until SIGTERM, then waits for what is under way. A line for each record as its
-delivery is reported, `ack <partition> <n> <offset>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on. A plain one has one
-record of a partition under way at a time: librdkafka sends later ones to a new leader while it still waits for a dead one.
+delivery is reported, `ack <partition> <n> <offset>` or `failed <partition> <n> <error>`; `fatal <error>` where it can't go on. A plain one, and one with a
+single request in flight, has one record of a partition under way at a time: librdkafka sends later ones to a new leader
+while it still waits for a dead one, and after the OUT_OF_ORDER_SEQUENCE_NUMBER doubles what the dead one had stored.
 """
 
 import signal
@@ -12,7 +13,7 @@ import time
 from confluent_kafka import KafkaException, Producer
 
 BOOTSTRAP, TOPIC, PARTITIONS, PAUSE_MS, IN_FLIGHT, KIND = sys.argv[1:]
-PARTITION_MAX = 600 if KIND == "idempotent" else 1
+PARTITION_MAX = 600 if KIND == "idempotent" and IN_FLIGHT != "1" else 1
 STOPPING = []
 under_way = [0] * int(PARTITIONS)
 
