@@ -76,9 +76,14 @@ export async function openCluster(directory: string, flags: ClusterFlags): Promi
   return { directory: path, nodes: read.map(describeNode), warnings: nodeCountWarnings(nodes.count) };
 }
 
-/** The ports that `openCluster` would give to a cluster that it has to make: who asks first leaves no files behind where they are taken. None where a cluster lies there. */
+/**
+ * The ports that `openCluster` would give to a cluster that it has to make: who asks first leaves no files behind where
+ * they are taken, or where something else lies there (ERR_CLUSTER_DIRECTORY). None where a cluster lies there.
+ */
 export async function newListens(directory: string, flags: ClusterFlags): Promise<Listen[]> {
-  return (await holdsCluster(directory)) ? [] : planListens(planOf(resolve(directory), flags));
+  if (await holdsCluster(directory)) return [];
+  await refuseStrangers(resolve(directory));
+  return planListens(planOf(resolve(directory), flags));
 }
 
 /** Whether a cluster lies there. */

@@ -41,6 +41,10 @@ export class InProcessNodes {
     await node.member.close();
   }
 
+  abandon(): Promise<void> {
+    return this.stop();
+  }
+
   /** Brokers first: they need their members to leave the cluster. */
   async stop(): Promise<void> {
     const nodes = [...this.#running.values()];

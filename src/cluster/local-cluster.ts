@@ -37,11 +37,13 @@ export interface LocalCluster {
 }
 
 /** What keeps the nodes. */
-export interface Nodes {
+interface Nodes {
   start(): Promise<void>;
   killNode(id: number): Promise<void>;
   startNode(id: number): Promise<void>;
   stop(): Promise<void>;
+  /** Ends all at once; what is known of them is lost. */
+  abandon(): Promise<void>;
 }
 
 /** Below those that systems give to outgoing connections. */
@@ -63,13 +65,21 @@ export async function startCluster(options: LocalClusterOptions = {}): Promise<L
   try {
     const cluster = await openOnFreePorts(directory, options);
     const lock = await ClusterLock.take(host.disk, directory);
-    const nodes = options.inProcess === true ? new InProcessNodes(cluster.nodes) : supervised(cluster.nodes);
-    try {
+    let died: (error: Error) => void;
+    const dead = new Promise<never>((_, reject) => (died = reject));
+    const nodes = options.inProcess === true ? new InProcessNodes(cluster.nodes) : supervised(cluster.nodes, (error) => died(error));
+    const waiting = new AbortController();
+    const ready = async (): Promise<void> => {
       await nodes.start();
       const brokers = cluster.nodes.map(({ kafka }) => kafka);
-      await whenReady(host, brokers, new AbortController().signal);
-      await whenInSync(host, brokers, new AbortController().signal);
+      await whenReady(host, brokers, waiting.signal);
+      await whenInSync(host, brokers, waiting.signal);
+    };
+    try {
+      await Promise.race([ready(), dead]);
     } catch (error) {
+      waiting.abort();
+      await nodes.abandon();
       await lock.release();
       throw error;
     }
@@ -90,13 +100,20 @@ export async function startCluster(options: LocalClusterOptions = {}): Promise<L
   }
 }
 
-function supervised(nodes: readonly ClusterNode[]): Nodes {
-  const supervisor = new Supervisor({ nodes, restarts: false, onEvent: () => undefined });
+function supervised(nodes: readonly ClusterNode[], onDeath: (error: Error) => void): Nodes {
+  const supervisor = new Supervisor({
+    nodes,
+    restarts: false,
+    onEvent: (event) => {
+      if (event.kind === "died") onDeath(new OperationalError("ERR_NODE", `node ${event.node} died (${event.how}) before the cluster was ready`));
+    },
+  });
   return {
     start: () => supervisor.start(),
     killNode: (id) => supervisor.killNode(id, "SIGKILL"),
     startNode: (id) => supervisor.startNode(id),
     stop: () => supervisor.stop(),
+    abandon: () => supervisor.kill(),
   };
 }
 

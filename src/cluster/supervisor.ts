@@ -63,8 +63,7 @@ export class Supervisor {
     try {
       await Promise.race([served.then((each) => (each.every(Boolean) ? undefined : failed)), failed]);
     } catch (error) {
-      this.kill();
-      for (const { child } of this.#nodes.values()) await child?.ended;
+      await this.kill();
       throw error;
     }
     if (this.#phase === "starting") this.#phase = "running";
@@ -81,14 +80,15 @@ export class Supervisor {
     await Promise.all(order.map(({ child }) => child.stopMember()));
   }
 
-  /** Ends everything at once, in no good order. */
-  kill(): void {
+  /** Ends everything at once, in no good order. Resolves when nothing runs any more. */
+  async kill(): Promise<void> {
     this.#phase = "stopping";
     clearInterval(this.#logTimer);
     for (const { timer, child } of this.#nodes.values()) {
       clearTimeout(timer);
       child?.kill("SIGKILL");
     }
+    for (const { child } of this.#nodes.values()) await child?.ended;
   }
 
   /** Ends one node's process, which is not started again by itself. */

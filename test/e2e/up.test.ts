@@ -158,10 +158,28 @@ describe("what keeps a cluster from starting", () => {
     expect(await second.stop("SIGTERM")).toBe(0);
   });
 
+  test("a node that dies again and again is given up, and with the last one the supervisor ends with 1", async () => {
+    const place = await newPlace();
+    const { process: started, ready } = await up({ ...place, flags: [...place.flags, "--nodes", "1"] });
+    writeFileSync(`${place.directory}/node-1/logs/meta.properties`, "version=0\nbroker.id=9\n");
+    process.kill(ready.pids.nodes[1] ?? 0, "SIGKILL");
+    expect(await started.ended()).toBe(1);
+    expect(started.output.match(/node 1 died/g)).toHaveLength(6);
+    expect(started.output).toContain("it has died too often in a row and is not started again");
+  });
+
   test("wrong usage has its own exit code and names the flag", async () => {
     expect(await odradek(["up", "--kafka-port", "many"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--kafka-port") as string });
     expect(await odradek(["upp"])).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown command") as string });
   });
+});
+
+test("a detached start leaves nothing in a directory that holds something else", async () => {
+  const place = await freePlace();
+  writeFileSync(`${place.directory}/letter.txt`, "Dear");
+  expect(await odradek(["up", "--detach", ...place.flags])).toMatchObject({ code: 1, stderr: expect.stringContaining("letter.txt") as string });
+  expect(readdirSync(place.directory)).toEqual(["letter.txt"]);
+  place.remove();
 });
 
 test("a detached cluster outlives the command, until down", async () => {

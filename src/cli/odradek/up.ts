@@ -51,6 +51,9 @@ export async function up(options: UpOptions, io: CommandIo): Promise<number> {
   }
 
   const say = options.json === true ? (): void => undefined : (line: string): void => io.out(line);
+  const givenUp = new Set<number>();
+  let allGone: (error: Error) => void;
+  const gone = new Promise<never>((_, reject) => (allGone = reject));
   const supervisor = new Supervisor({
     nodes: cluster.nodes,
     restarts: true,
@@ -58,10 +61,12 @@ export async function up(options: UpOptions, io: CommandIo): Promise<number> {
       const line = describe(event);
       if (line !== undefined) (event.kind === "died" ? io.err : say)(line);
       lock.tell(supervisor.pids);
+      if (event.kind === "died" && event.againMs === undefined) givenUp.add(event.node);
+      if (givenUp.size === cluster.nodes.length) allGone(new OperationalError("ERR_NODE", "no node is left"));
     },
   });
   const stopping = new AbortController();
-  const asked = stopRequests(stopping, () => supervisor.kill());
+  const asked = Promise.race([stopRequests(stopping, () => void supervisor.kill()), gone]);
   const brokers = cluster.nodes.map(({ kafka }) => kafka);
   say(`starting ${cluster.nodes.length} nodes in ${directory}`);
   try {
@@ -155,6 +160,7 @@ export async function upDetached(options: UpOptions, args: readonly string[], io
   const host = realHost({ logLevel: "silent" });
   const running = await runningCluster(host.disk, directory);
   if (running !== undefined) throw new OperationalError("ERR_CLUSTER_RUNNING", `the cluster of ${directory} is running already (process ${running.pid})`);
+  await expectFree(await newListens(directory, options));
   fs.mkdirSync(directory, { recursive: true });
   const logFile = resolve(directory, "odradek.log");
   const log = fs.openSync(logFile, "w");
