@@ -2,10 +2,10 @@
 // Runs a bundled program, from what V8 has kept of its compilation where it is this very V8 that reads it: it refuses
 // what another version or other flags have made, and compiles then as ever.
 const { readFileSync, renameSync, writeFileSync } = require("node:fs");
-const { join } = require("node:path");
+const path = require("node:path");
 const { Script } = require("node:vm");
 
-const code = join(__dirname, "CODE_FILE");
+const code = path.join(__dirname, "CODE_FILE");
 const compiled = `${code}.compiled`;
 
 function keptOrNothing() {
