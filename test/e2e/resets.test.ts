@@ -102,6 +102,9 @@ function answers(port: number, request: Buffer): Promise<boolean> {
   });
 }
 
+/** Not what connections bring about. */
+const SLOW_DISK = "syncing the transaction log took long";
+
 async function outlives(server: { readonly pid: number; readonly port: number; readonly expected: string; output(): string }, request: Buffer): Promise<void> {
   const { pid, port } = server;
   await resetMany(port, WARM_UP, manners(request));
@@ -112,7 +115,8 @@ async function outlives(server: { readonly pid: number; readonly port: number; r
   expect(await answers(port, request)).toBe(true);
   await eventually("the memory is given back", () => residentBytes(pid) < before.resident + GROWTH_BYTES_MAX);
   const lines = server.output().slice(before.output).split("\n");
-  expect(lines.filter((line) => line !== "" && !line.includes(server.expected))).toEqual([]);
+  const said = [server.expected, SLOW_DISK];
+  expect(lines.filter((line) => line !== "" && !said.some((text) => line.includes(text)))).toEqual([]);
 }
 
 test.skipIf(process.platform !== "linux")("a broker outlives 50,000 connections that are reset at once, in the midst of a request, and with an answer unread", { timeout: TIMEOUT_MS }, async () => {
