@@ -38,13 +38,13 @@ interface Answer {
  * file's operations wait for each other. The thread ends with the one that uses it, and holds it up only while a sync
  * is under way. An error is fdatasync's, or ERR_SYNC_THREAD where the thread has ended meanwhile.
  */
-export function dataSyncApart(options: { readonly slowMs: number } = { slowMs: SLOW_MS }): DataSync {
+export function dataSyncApart({ slowMs = SLOW_MS, onServing = () => undefined }: { readonly slowMs?: number; readonly onServing?: () => void } = {}): DataSync {
   let thread: SyncThread | undefined;
   return (fd, done) => {
     if (thread?.serves === true) return thread.dataSync(fd, done);
     const startedMs = performance.now();
     fs.fdatasync(fd, (error) => {
-      if (performance.now() - startedMs >= options.slowMs) thread ??= new SyncThread();
+      if (performance.now() - startedMs >= slowMs) thread ??= new SyncThread(onServing);
       done(error);
     });
   };
@@ -54,9 +54,11 @@ class SyncThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, (error: Error | null) => void>();
   #last = 0;
+  readonly #onServing: () => void;
   #state: "starting" | "serving" | "ended" = "starting";
 
-  constructor() {
+  constructor(onServing: () => void) {
+    this.#onServing = onServing;
     this.#worker = new Worker(PROGRAM, { eval: true, env: SHARE_ENV, execArgv: [], resourceLimits: LIMITS, name: "sync" });
     this.#worker.unref();
     this.#worker.on("message", (answer: Answer) => this.#answered(answer));
@@ -77,12 +79,15 @@ class SyncThread {
   }
 
   #answered({ number, error }: Answer): void {
-    if (number === 0) this.#state = "serving";
+    if (number === 0) {
+      this.#state = "serving";
+      this.#onServing();
+    }
     const done = this.#waiting.get(number);
     if (done === undefined) return;
     this.#waiting.delete(number);
     if (this.#waiting.size === 0) this.#worker.unref();
-    done(error === undefined ? null : new OperationalError(error.code, error.message));
+    done(error === undefined ? null : Object.assign(new Error(error.message), { code: error.code }));
   }
 
   #end(cause: Error): void {
