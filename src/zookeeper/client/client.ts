@@ -80,7 +80,8 @@ export interface NodeChildren {
 }
 
 const REQUESTS_IN_FLIGHT_MAX = 1000;
-/** Longest pause between two rounds through the servers. */
+/** Longest pauses between rounds through the servers: short at first, since an ensemble that has just been started answers within moments. */
+const RECONNECT_PAUSE_MS_FIRST = 30;
 const RECONNECT_PAUSE_MS_MAX = 1000;
 /** A reply larger than this is a stream out of step. */
 const REPLY_BYTES_MAX = 0x3fff_ffff;
@@ -309,14 +310,19 @@ export class ZooKeeperClient {
   async #stayConnected(): Promise<void> {
     const servers = shuffle(this.#address.servers, this.#host);
     let failures = 0;
+    let pauseMsMax = RECONNECT_PAUSE_MS_FIRST;
     for (let attempt = 0; this.#isWanted(); attempt++) {
       if (failures >= servers.length) {
-        await this.#sleep(this.#host.random.below(RECONNECT_PAUSE_MS_MAX));
+        await this.#sleep(this.#host.random.below(pauseMsMax));
+        pauseMsMax = Math.min(RECONNECT_PAUSE_MS_MAX, 2 * pauseMsMax);
         failures = 0;
       }
       const server = servers[attempt % servers.length];
       if (server === undefined || !this.#isWanted()) return;
-      failures = (await this.#serveConnection(server, servers.length)) ? 0 : failures + 1;
+      if (await this.#serveConnection(server, servers.length)) {
+        failures = 0;
+        pauseMsMax = RECONNECT_PAUSE_MS_FIRST;
+      } else failures += 1;
     }
   }
 
