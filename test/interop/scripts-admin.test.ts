@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realHost } from "../../src/host/real/host.ts";
 import { Consumer } from "../../src/kafka/client/consumer.ts";
@@ -210,6 +211,8 @@ describe.runIf(classPath !== "")("administration scripts", () => {
     const [apache, ours] = await Promise.all((["apache", "ours"] as const).map((whose) => tool(whose, "groups", ["--list", "--timeout", "2000"], "127.0.0.1:9")));
     expect([apache?.code, ours?.code]).toEqual([0, 0]);
     for (const told of [apache, ours]) expect(told?.stdout).toMatch(/^\nError: Executing consumer group command failed due to /);
-    expect((await tool("ours", "topics", ["--list"], "127.0.0.1:9")).code).toBe(1);
+    const patience = join(directory.path, "patience.properties");
+    writeFileSync(patience, "default.api.timeout.ms=2000\n");
+    expect((await tool("ours", "topics", ["--list", "--command-config", patience], "127.0.0.1:9")).code).toBe(1);
   });
 });
