@@ -4,7 +4,7 @@ import { errorCode, toError } from "../lib/error.ts";
 import { parseProperties } from "../lib/properties.ts";
 import { nodeCountWarnings, nodeFiles, planNodes, type ClusterPlan } from "./layout.ts";
 
-const plan: ClusterPlan = { directory: "/c", nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, host: "localhost", advertise: undefined };
+const plan: ClusterPlan = { directory: "/c", nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, metricsPort: undefined, host: "localhost", advertise: undefined };
 
 function filesOf(changed: Partial<ClusterPlan>, id: number): { path: string; values: Record<string, string>; text: string }[] {
   const whole = { ...plan, ...changed };
@@ -23,7 +23,7 @@ function refusal(changed: Partial<ClusterPlan>): string {
 }
 
 test("node i has the directory node-i, and of each kind the first port plus i - 1", () => {
-  expect(planNodes(plan)[2]).toEqual({ id: 3, directory: "/c/node-3", kafkaPort: 9094, zookeeperPort: 2183, quorumPort: 2890, electionPort: 3890 });
+  expect(planNodes(plan)[2]).toEqual({ id: 3, directory: "/c/node-3", kafkaPort: 9094, zookeeperPort: 2183, quorumPort: 2890, electionPort: 3890, metricsPort: undefined });
 });
 
 describe("a node's files", () => {

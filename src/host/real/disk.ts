@@ -14,72 +14,79 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   truncate: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC,
 };
 
-export const realDisk: Disk = {
-  open: (path, mode) => callbackToPromise<number>((done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd)),
-  openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644)),
-  readFile: (path) => fs.promises.readFile(path),
-  async readDirectory(path) {
-    const entries = await fs.promises.readdir(path, { withFileTypes: true });
-    return entries.map((entry): DirectoryEntry => ({ name: entry.name, kind: kindOf(entry) }));
-  },
-  async stat(path): Promise<FileStat | undefined> {
-    try {
-      const stat = await fs.promises.stat(path);
-      return { kind: kindOf(stat), size: stat.size, modifiedMs: stat.mtimeMs };
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  },
-  async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true });
-  },
-  makeDirectorySync(path) {
-    fs.mkdirSync(path, { recursive: true });
-  },
-  rename: (from, to) => fs.promises.rename(from, to),
-  renameSync: (from, to) => fs.renameSync(from, to),
-  remove: (path) => fs.promises.rm(path, { force: true }),
-  removeSync: (path) => fs.rmSync(path, { force: true }),
-  removeDirectory: (path) => fs.promises.rm(path, { force: true, recursive: true }),
-  async syncDirectory(path) {
-    const directory = await fs.promises.open(path, constants.O_RDONLY);
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-  },
-  async setModifiedTime(path, wallMs) {
-    await fs.promises.utimes(path, wallMs / 1000, wallMs / 1000);
-  },
-  async lock(path): Promise<FileLock | undefined> {
-    await fs.promises.mkdir(dirname(path), { recursive: true });
-    const fd = fs.openSync(path, OPEN_FLAGS.write, 0o644);
-    // An open-file-description lock: it conflicts with a JVM's fcntl lock and ends with the descriptor.
-    if (!tryLock(fd)) {
-      fs.closeSync(fd);
-      return undefined;
-    }
-    return {
-      release: () => {
+export const realDisk: Disk = diskOf(() => undefined);
+
+/** `enter` is called first when an operation on an open file has ended. */
+export function diskOf(enter: () => void): Disk {
+  return {
+    open: (path, mode) => callbackToPromise<number>(enter, (done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd, enter)),
+    openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644), enter),
+    readFile: (path) => fs.promises.readFile(path),
+    async readDirectory(path) {
+      const entries = await fs.promises.readdir(path, { withFileTypes: true });
+      return entries.map((entry): DirectoryEntry => ({ name: entry.name, kind: kindOf(entry) }));
+    },
+    async stat(path): Promise<FileStat | undefined> {
+      try {
+        const stat = await fs.promises.stat(path);
+        return { kind: kindOf(stat), size: stat.size, modifiedMs: stat.mtimeMs };
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    async makeDirectory(path) {
+      await fs.promises.mkdir(path, { recursive: true });
+    },
+    makeDirectorySync(path) {
+      fs.mkdirSync(path, { recursive: true });
+    },
+    rename: (from, to) => fs.promises.rename(from, to),
+    renameSync: (from, to) => fs.renameSync(from, to),
+    remove: (path) => fs.promises.rm(path, { force: true }),
+    removeSync: (path) => fs.rmSync(path, { force: true }),
+    removeDirectory: (path) => fs.promises.rm(path, { force: true, recursive: true }),
+    async syncDirectory(path) {
+      const directory = await fs.promises.open(path, constants.O_RDONLY);
+      try {
+        await directory.sync();
+      } finally {
+        await directory.close();
+      }
+    },
+    async setModifiedTime(path, wallMs) {
+      await fs.promises.utimes(path, wallMs / 1000, wallMs / 1000);
+    },
+    async lock(path): Promise<FileLock | undefined> {
+      await fs.promises.mkdir(dirname(path), { recursive: true });
+      const fd = fs.openSync(path, OPEN_FLAGS.write, 0o644);
+      // An open-file-description lock: it conflicts with a JVM's fcntl lock and ends with the descriptor.
+      if (!tryLock(fd)) {
         fs.closeSync(fd);
-        return Promise.resolve();
-      },
-    };
-  },
-};
+        return undefined;
+      }
+      return {
+        release: () => {
+          fs.closeSync(fd);
+          return Promise.resolve();
+        },
+      };
+    },
+  };
+}
 
 class DescriptorFile implements File {
   readonly path: string;
   readonly #fd: number;
+  readonly #enter: () => void;
   /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
   #tail: Promise<void> = Promise.resolve();
   /** Writes and truncations that are under way. */
   #changes = 0;
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, fd: number, enter: () => void) {
     this.path = path;
+    this.#enter = enter;
     this.#fd = fd;
   }
 
@@ -91,7 +98,7 @@ class DescriptorFile implements File {
     let total = 0;
     while (total < into.length) {
       const at = total;
-      const count = await callbackToPromise<number>((done) => fs.read(this.#fd, into, at, into.length - at, position + at, done));
+      const count = await callbackToPromise<number>(this.#enter, (done) => fs.read(this.#fd, into, at, into.length - at, position + at, done));
       if (count === 0) break;
       total += count;
     }
@@ -115,7 +122,7 @@ class DescriptorFile implements File {
       while (rest.length > 0) {
         const head = rest.slice(0, WRITEV_CHUNKS_MAX);
         const offset = at;
-        const written = await callbackToPromise<number>((done) => fs.writev(this.#fd, head, offset, done));
+        const written = await callbackToPromise<number>(this.#enter, (done) => fs.writev(this.#fd, head, offset, done));
         at += written;
         rest = dropBytes(rest, written);
       }
@@ -135,7 +142,7 @@ class DescriptorFile implements File {
   }
 
   truncate(size: number): Promise<void> {
-    return this.#changing(() => callbackToPromise<void>((done) => fs.ftruncate(this.#fd, size, done)));
+    return this.#changing(() => callbackToPromise<void>(this.#enter, (done) => fs.ftruncate(this.#fd, size, done)));
   }
 
   truncateSync(size: number): void {
@@ -144,15 +151,15 @@ class DescriptorFile implements File {
   }
 
   sync(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fsync(this.#fd, done)));
+    return this.#inOrder(() => callbackToPromise<void>(this.#enter, (done) => fs.fsync(this.#fd, done)));
   }
 
   dataSync(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.fdatasync(this.#fd, done)));
+    return this.#inOrder(() => callbackToPromise<void>(this.#enter, (done) => fs.fdatasync(this.#fd, done)));
   }
 
   close(): Promise<void> {
-    return this.#inOrder(() => callbackToPromise<void>((done) => fs.close(this.#fd, done)));
+    return this.#inOrder(() => callbackToPromise<void>(this.#enter, (done) => fs.close(this.#fd, done)));
   }
 
   closeSync(): void {
@@ -191,9 +198,10 @@ function dropBytes(chunks: readonly Buffer[], count: number): readonly Buffer[] 
   return skip === 0 && index === 0 ? chunks : [first.subarray(skip), ...chunks.slice(index + 1)];
 }
 
-function callbackToPromise<T>(start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
+function callbackToPromise<T>(enter: () => void, start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     start((error, value) => {
+      enter();
       if (error === null || error === undefined) resolve(value as T);
       else reject(error);
     });
