@@ -54,7 +54,9 @@ export async function serveMetrics({ host, port, setting }: EndpointAddress, par
     return { status: reasons.length === 0 ? 200 : 503, contentType: "text/plain; charset=utf-8", chunks: reasons.length === 0 ? ["ready\n"] : reasons };
   };
   try {
-    return await serveHttp({ host, port, pages: { "/metrics": metrics, "/ready": ready } });
+    // The first look makes each part begin to measure.
+    const [server] = await Promise.all([serveHttp({ host, port, pages: { "/metrics": metrics, "/ready": ready } }), look()]);
+    return server;
   } catch (error) {
     const cause = toError(error);
     throw new OperationalError("ERR_METRICS_PORT", `metrics can't be served on port ${port}: ${cause.message}. Choose another with ${setting}`, { cause });

@@ -7,7 +7,7 @@ import type { CallbackTimes } from "./callbacks.ts";
 /** A finer one wakes an idle process more often. */
 const DELAY_RESOLUTION_MS = 20;
 
-const DELAYS = ["min", "max", "mean", "stddev"] as const;
+const DELAYS = ["min", "max", "mean"] as const;
 const PERCENTILES = [50, 90, 99, 99.9] as const;
 
 const GC_BOUNDS = Float64Array.of(0.001, 0.01, 0.1, 1, 2, 5);
@@ -25,7 +25,8 @@ export function loopFamilies(loop: string, callbacks: CallbackTimes): readonly F
   callbacks.begin();
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   delay.enable();
-  const seconds = (nanoseconds: number): number => (delay.count === 0 ? 0 : nanoseconds / 1e9);
+  // What is counted is the time between two of its timers, of which only what is too much is a delay.
+  const lag = (nanoseconds: number): number => (delay.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - DELAY_RESOLUTION_MS / 1000));
   const collections = observeCollections();
   let before: EventLoopUtilization = performance.eventLoopUtilization();
   let idle = 1;
@@ -51,14 +52,14 @@ export function loopFamilies(loop: string, callbacks: CallbackTimes): readonly F
           gauge("kafka_network_socketserver_networkprocessoravgidle_percent", "The same: one loop does both", share),
         ]
       : []),
-    ...DELAYS.map((each) => gauge(`nodejs_eventloop_lag_${each}_seconds`, `How late the event loop's timers are (${each}), since the last scrape`, () => seconds(delay[each]))),
-    ...PERCENTILES.map((each) => gauge(`nodejs_eventloop_lag_p${String(each).replace(".", "")}_seconds`, `The same, percentile ${each}`, () => seconds(delay.percentile(each)))),
+    ...DELAYS.map((each) => gauge(`nodejs_eventloop_lag_${each}_seconds`, `How late the event loop's timers are (${each}), since the last scrape`, () => lag(delay[each]))),
+    ...PERCENTILES.map((each) => gauge(`nodejs_eventloop_lag_p${String(each).replace(".", "")}_seconds`, `The same, percentile ${each}`, () => lag(delay.percentile(each)))),
     {
       name: "nodejs_eventloop_lag_seconds",
       type: "gauge",
       help: "The same, the greatest",
       *lines() {
-        yield line("nodejs_eventloop_lag_seconds", label, seconds(delay.max));
+        yield line("nodejs_eventloop_lag_seconds", label, lag(delay.max));
         delay.reset();
       },
     },
