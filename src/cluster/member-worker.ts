@@ -29,14 +29,16 @@ try {
   let observer: Observed | undefined;
   const observe = async (): Promise<void> => {
     const { unready, families } = await (observer ??= observed(host, "member", () => member.member)).observe();
-    report({ kind: "observed", unready, families: families.map(({ name, type, help, lines }) => ({ name, type, help, lines: [...lines()] })) });
+    report({ kind: "observed", unready, families: families.map((family) => ({ name: family.name, type: family.type, help: family.help, lines: [...family.lines()] })) });
   };
   const stop = async (): Promise<void> => {
     await member.close();
     report({ kind: "stopped" });
     process.exit(0);
   };
-  port.on("message", (command: MemberCommand) => (command === "observe" ? observe() : stop()).catch(fail));
+  port.on("message", (command: MemberCommand) => {
+    (command === "observe" ? observe() : stop()).catch(fail);
+  });
   report({ kind: "listening" });
 } catch (error) {
   fail(error);

@@ -10,7 +10,7 @@ interface Gauge {
   /** As its MBean's attribute has it behind Prometheus' JMX exporter; undefined where dashboards do not ask for it. */
   readonly bean?: string;
   readonly help: string;
-  read(server: ClientServer, role: Role): number | undefined;
+  readonly read: (server: ClientServer, role: Role) => number | undefined;
 }
 
 const GAUGES: readonly Gauge[] = [
