@@ -91,6 +91,15 @@ describe("a node's files", () => {
   });
 });
 
+test("a node serves metrics on its own port of those that follow --metrics-port, at --host, and not at all without it", () => {
+  const keys = ["odradek.metrics.port", "odradek.metrics.host"];
+  const of = (changed: Partial<ClusterPlan>): unknown[] => keys.map((key) => filesOf(changed, 1)[1]?.values[key]);
+  expect(of({})).toEqual([undefined, undefined]);
+  expect(of({ metricsPort: 9404 })).toEqual(["9404", "localhost"]);
+  expect(filesOf({ metricsPort: 9404 }, 3)[1]?.values["odradek.metrics.port"]).toBe("9406");
+  expect(of({ metricsPort: 9404, host: "0.0.0.0", advertise: "a" })).toEqual(["9404", undefined]);
+});
+
 describe("refused, with the flag's name", () => {
   test.each<[Partial<ClusterPlan>, RegExp]>([
     [{ nodes: 0 }, /^--nodes 0: expected/],
@@ -99,6 +108,7 @@ describe("refused, with the flag's name", () => {
     [{ electionPort: 65_534 }, /^--election-port 65534: node 3 would have the port 65536/],
     [{ quorumPort: 3886 }, /^--quorum-port 3886 and --election-port 3888: .*overlap/],
     [{ kafkaPort: 2183 }, /^--kafka-port 2183 and --zookeeper-port 2181: .*overlap/],
+    [{ metricsPort: 9094 }, /^--kafka-port 9092 and --metrics-port 9094: .*overlap/],
     [{ host: "0.0.0.0" }, /^--host 0\.0\.0\.0: .*--advertise/],
     [{ host: "::" }, /^--host ::: .*--advertise/],
     [{ host: "a b" }, /^--host a b: expected/],

@@ -5,6 +5,7 @@ const noTls = "TLS is still to come";
 const noSasl = "SASL is still to come";
 const onlyJvm = "only a JVM has it";
 export const PROMETHEUS_PROVIDER = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+const BUILT_IN_PROVIDERS = ["org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider"] as const;
 const oneLoop = "one event loop does this work";
 const noDelay = "sockets send at once in any case";
 
@@ -131,10 +132,13 @@ const propertyKeys = {
 
 /** Of ZooKeeper 3.6 and later (3.6.3: QuorumPeerConfig.java, PrometheusMetricsProvider.java); 3.5.9 reads over them. */
 const metricsKeys = {
-  "metricsProvider.className": oneOf(
-    [PROMETHEUS_PROVIDER, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider"],
-    "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
-    { doc: "Who is told of metrics; the class of Prometheus opens a port with /metrics and /ready" },
+  "metricsProvider.className": configKey<string, string>(
+    "class",
+    BUILT_IN_PROVIDERS[0],
+    `${PROMETHEUS_PROVIDER}, or another class`,
+    (text) => ({ value: text, text, ...(text === PROMETHEUS_PROVIDER || BUILT_IN_PROVIDERS.some((name) => name === text) ? {} : { warning: `has no effect: ${onlyJvm}` }) }),
+    (value) => value,
+    { doc: "Who is told of metrics: the named class, Prometheus', opens a port with /metrics and /ready" },
   ),
   "metricsProvider.httpHost": string("0.0.0.0", { doc: "The address of that port" }),
   "metricsProvider.httpPort": int(7000, { min: 1, max: 65_535, doc: "That port" }),
