@@ -1,0 +1,43 @@
+import { readdirSync } from "node:fs";
+import { eventually } from "../test/support/processes.ts";
+import type { Contestant } from "./contestants/contestant.ts";
+import { nodesOf } from "./settings.ts";
+
+const DISK_MS_MAX = 120_000;
+
+/** Resolves when every partition has a leader and all its replicas in sync. */
+export async function createTopic(contestant: Contestant, name: string, partitions: number): Promise<void> {
+  const replicationFactor = nodesOf(contestant.topology);
+  const { code, message } = await contestant.admin.createTopic({ name, partitions, replicationFactor, configs: new Map([["file.delete.delay.ms", "1000"]]) });
+  if (code !== 0) throw new Error(`${contestant.name} refuses topic ${name}: error ${code} ${message ?? ""}`);
+  await eventually(`${contestant.name}: every replica of ${name} is in sync`, async () => {
+    const topic = (await contestant.admin.topics({ internal: false })).find((each) => each.name === name);
+    return topic?.partitions.length === partitions && topic.partitions.every(({ leader, isr }) => leader >= 0 && isr.length === replicationFactor);
+  });
+}
+
+/** Resolves when no broker has a file of it: what is left would be another's burden. */
+export async function deleteTopic(contestant: Contestant, name: string): Promise<void> {
+  const outcome = (await contestant.admin.deleteTopics([name])).get(name);
+  if (outcome?.code !== 0) throw new Error(`${contestant.name} does not delete topic ${name}: error ${outcome?.code}`);
+  await eventually(
+    `${contestant.name}: the files of ${name} are gone`,
+    () => contestant.logDirs.every((directory) => !readdirSync(directory).some((entry) => entry.startsWith(`${name}-`) || entry.startsWith(`${name}.`))),
+    DISK_MS_MAX,
+  );
+}
+
+/** A topic for one run. It goes also where the run fails. */
+export async function withTopic<T>(contestant: Contestant, name: string, partitions: number, use: () => Promise<T>): Promise<T> {
+  await createTopic(contestant, name, partitions);
+  let used: T;
+  try {
+    used = await use();
+  } catch (error) {
+    // The run's fault is what counts; a second one of the cleaning would hide it.
+    await deleteTopic(contestant, name).catch(() => undefined);
+    throw error;
+  }
+  await deleteTopic(contestant, name);
+  return used;
+}
