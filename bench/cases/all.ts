@@ -1,7 +1,11 @@
 import type { Case } from "../case.ts";
 import { consumeCases } from "./consume.ts";
+import { groupCases } from "./groups.ts";
+import { latencyCases } from "./latency.ts";
+import { partitionsCase } from "./partitions.ts";
 import { produceCases } from "./produce.ts";
 import { startCase } from "./start.ts";
+import { zookeeperCases } from "./zookeeper.ts";
 
 /** In the order in which they run: a topology's cases together. */
-export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases];
+export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases, ...latencyCases, ...groupCases, partitionsCase, ...zookeeperCases];

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { realHost } from "../../src/host/real/host.ts";
 import { ClusterAdmin } from "../../src/kafka/client/cluster-admin.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
-import { fourLetterWord } from "../../test/support/apache-zookeeper.ts";
 import { eventually, freePort, ServerProcess } from "../../test/support/processes.ts";
 import { packageRoot } from "../../test/support/package-root.ts";
+import { modes } from "../members.ts";
 import { brokerSettings, jvmOptions, memberSettings, nodesOf, properties, sessionSettings, type Topology } from "../settings.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
 
@@ -154,17 +154,12 @@ class Deployment implements Contestant {
       async () => {
         const ended = this.#processes.find((each) => each?.running === false);
         if (ended !== undefined) throw new Error(`${this.name} (${this.topology}): a process has ended:\n${ended.output.slice(-4000)}`);
-        if (this.topology === "ensemble") return this.#oneLeads();
+        if (this.topology === "ensemble") return oneLeads(await modes(this.members));
         const metadata = await this.#kafka.metadata([]).catch(() => undefined);
         return metadata !== undefined && metadata.brokers.length === brokers && metadata.controllerId >= 0;
       },
       SERVING_MS_MAX,
     );
-  }
-
-  async #oneLeads(): Promise<boolean> {
-    const answers = await Promise.all(this.#plan.ports.map(({ zookeeper }) => fourLetterWord(zookeeper, "srvr")));
-    return answers.filter((answer) => answer.includes("Mode: leader")).length === 1 && answers.every((answer) => answer.includes("Mode: "));
   }
 
   /** Brokers before members, as the guide says: the last commands first. */
@@ -216,4 +211,8 @@ async function stopWithin(server: ServerProcess | undefined): Promise<void> {
   const timer = setTimeout(() => server?.child.kill("SIGKILL"), STOP_MS_MAX);
   await server?.stop();
   clearTimeout(timer);
+}
+
+function oneLeads(all: readonly (string | undefined)[]): boolean {
+  return all.filter((mode) => mode === "leader").length === 1 && !all.includes(undefined);
 }
