@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 static void read_arguments(int count, char **values) {
   arguments_count = count;
   arguments = values;
+  // A benchmark that is cut short leaves no driver behind.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int i = 1; i < count; i++)
     if (strchr(values[i], '=') == NULL) fail("%s: expected key=value", values[i]);
 }

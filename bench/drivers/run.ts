@@ -36,19 +36,20 @@ export function startProgram(command: string, args: readonly string[], { name }:
   let isTold: (what: Readonly<Record<string, unknown>>) => void = () => undefined;
   const told = new Promise<Readonly<Record<string, unknown>>>((resolve) => (isTold = resolve));
   const ready = new Promise<void>((resolve) => (isReady = resolve));
-  const running = new ServerProcess(command, args, {
+  const server = new ServerProcess(command, args, {
     onLine: (line) => {
       if (line.startsWith("{")) isTold((printed = JSON.parse(line) as Printed));
       else if (line === "ready") isReady();
     },
   });
-  const timer = setTimeout(() => running.child.kill("SIGKILL"), DRIVER_MS_MAX);
-  const result = running.ended().then((code) => {
+  const timer = setTimeout(() => server.child.kill("SIGKILL"), DRIVER_MS_MAX);
+  const result = server.ended().then((code) => {
     clearTimeout(timer);
-    if (code !== 0 || printed === undefined) throw new Error(`${name} ${args.join(" ")} ended with ${code ?? "a signal"}: ${running.output.split("\n").filter((line) => line !== "ready").slice(-6).join("\n")}`);
+    if (code !== 0 || printed === undefined) throw new Error(`${name} ${args.join(" ")} ended with ${code ?? "a signal"}: ${server.output.split("\n").filter((line) => line !== "ready").slice(-6).join("\n")}`);
     return printed;
   });
-  // Whoever waits for `ready` of one that has failed hears of it there; whoever waits for neither has stopped it.
-  result.catch(() => undefined);
-  return { ready: Promise.race([ready, result.then(() => undefined)]), told: Promise.race([told, result]), result, stop: async () => void (await running.stop("SIGKILL")) };
+  const running = { ready: Promise.race([ready, result.then(() => undefined)]), told: Promise.race([told, result]), result };
+  // Whoever waits for one of these hears of a failure there; whoever waits for none has stopped it.
+  for (const promise of Object.values(running)) promise.catch(() => undefined);
+  return { ...running, stop: async () => void (await server.stop("SIGKILL")) };
 }
