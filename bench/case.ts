@@ -33,6 +33,8 @@ export interface Case {
   /** `none`: it starts its own clusters, and nothing else runs meanwhile. */
   readonly topology: Topology | "none";
   readonly core: boolean;
+  /** The newest Kafka takes part in a core run too. */
+  readonly kraft?: boolean;
   readonly rounds: number;
   /** Rounds before the first that counts. */
   readonly warmups: number;

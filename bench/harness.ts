@@ -1,5 +1,5 @@
 import type { Case, Figure, Measured, Meter } from "./case.ts";
-import type { Contestant } from "./contestants/contestant.ts";
+import type { Contestant, ContestantName } from "./contestants/contestant.ts";
 import { cpuSecondsBetween, cpuTimes, MemoryWatch } from "./processes.ts";
 import { holds, quartiles, ratios, spread, type Quartiles, type Spread } from "./statistics.ts";
 
@@ -12,6 +12,8 @@ export interface Row {
   readonly ours: Spread;
   /** Apache 2.7.1, or what else the figure is compared with. */
   readonly theirs: Spread;
+  /** The newest Kafka, where it took part. */
+  readonly kraft: Spread | undefined;
   /** Of what `theirs` is, where it is not Apache. */
   readonly against: string | undefined;
   readonly ratio: Quartiles;
@@ -31,14 +33,14 @@ export interface Failed {
 export interface Round {
   readonly odradek: Measured;
   readonly apache: Measured;
+  readonly kraft?: Measured;
   readonly references: Measured;
 }
-
-type Side = "odradek" | "apache";
 
 export interface Sides {
   readonly odradek: Contestant;
   readonly apache: Contestant;
+  readonly kraft?: Contestant;
 }
 
 export interface RunOptions {
@@ -49,18 +51,20 @@ export interface RunOptions {
 
 /** All rounds of a case, each with a run of either side in turns, and of its references. */
 export async function runCase(what: Case, sides: Sides, { rounds = what.rounds, warmups = what.warmups, say }: RunOptions): Promise<readonly Row[] | Failed> {
-  const order: readonly Side[] = ["odradek", "apache"];
+  const all: readonly Contestant[] = Object.values(sides);
   const measured: Round[] = [];
   let at = "the preparation";
   try {
-    for (const side of order) await what.prepare?.(sides[side]);
+    for (const side of all) await what.prepare?.(side);
     for (let round = 1 - warmups; round <= rounds; round++) {
-      const found: Partial<Record<Side, Measured>> = {};
-      for (const side of round % 2 === 0 ? order : order.toReversed()) {
-        at = `${round <= 0 ? "a warm-up" : `round ${round}`} of ${side}`;
-        found[side] = await what.run(sides[side], meterOf(sides[side]));
+      const found: Partial<Record<ContestantName, Measured>> = {};
+      // Who comes first takes turns.
+      const first = (round + warmups) % all.length;
+      for (const side of [...all.slice(first), ...all.slice(0, first)]) {
+        at = `${round <= 0 ? "a warm-up" : `round ${round}`} of ${side.name}`;
+        found[side.name] = await what.run(side, meterOf(side));
       }
-      const { odradek, apache } = found;
+      const { odradek, apache, kraft } = found;
       if (round <= 0 || odradek === undefined || apache === undefined) continue;
       const references: Record<string, number> = {};
       for (const [name, run] of Object.entries(what.references ?? {})) {
@@ -68,11 +72,11 @@ export async function runCase(what: Case, sides: Sides, { rounds = what.rounds, 
         references[name] = await run();
       }
       for (const [name, mark] of Object.entries(what.marks ?? {})) references[name] = mark(references);
-      measured.push({ odradek, apache, references });
-      say(`  round ${round}: ${what.figures.filter(({ against }) => against === undefined).map(({ key, unit }) => `${key} ${short(odradek[key])} : ${short(apache[key])} ${unit}`).join(", ")}${Object.entries(references).map(([name, value]) => `, ${name} ${short(value)}`).join("")}`);
+      measured.push({ odradek, apache, ...(kraft === undefined ? {} : { kraft }), references });
+      say(`  round ${round}: ${what.figures.filter(({ against }) => against === undefined).map(({ key, unit }) => `${key} ${short(odradek[key])} : ${short(apache[key])}${kraft === undefined ? "" : ` : ${short(kraft[key])}`} ${unit}`).join(", ")}${Object.entries(references).map(([name, value]) => `, ${name} ${short(value)}`).join("")}`);
     }
     at = "the cleaning";
-    for (const side of order) await what.clean?.(sides[side]);
+    for (const side of all) await what.clean?.(side);
     return rowsOf(what, measured);
   } catch (error) {
     return { case: what.id, title: what.title, failed: `${at}: ${String(error)}` };
@@ -81,6 +85,7 @@ export async function runCase(what: Case, sides: Sides, { rounds = what.rounds, 
 
 /** Throws RangeError where a round lacks a figure. */
 export function rowsOf(what: Case, rounds: readonly Round[]): Row[] {
+  const kraft = rounds.flatMap((round) => (round.kraft === undefined ? [] : [round.kraft]));
   return what.figures.map((figure) => {
     const ours = valuesOf(what, figure.key, rounds.map(({ odradek }) => odradek));
     const theirs = figure.against === undefined ? valuesOf(what, figure.key, rounds.map(({ apache }) => apache)) : valuesOf(what, figure.against, rounds.map(({ references }) => references));
@@ -92,6 +97,7 @@ export function rowsOf(what: Case, rounds: readonly Round[]): Row[] {
       better: figure.better,
       ours: spread(ours),
       theirs: spread(theirs),
+      kraft: kraft.length === 0 || figure.against !== undefined ? undefined : spread(valuesOf(what, figure.key, kraft)),
       against: figure.against,
       ratio,
       reach: figure.reach,

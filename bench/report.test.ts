@@ -54,14 +54,21 @@ test("a line of history has run, case, unit, both sides, ratio, reach and holds"
 
 test("a failed case stays in the table and in the history, without a figure", () => {
   const failed = { case: "example", title: "an example", failed: "round 2 of apache: record | lost\nmore" };
-  expect(table([failed])).toContain("| an example | | | | | | **failed**: round 2 of apache: record \\| lost more |");
+  expect(table([failed])).toContain("| an example | | | | | | **failed**: round 2 of apache: record \\| lost more | |");
   expect(JSON.parse(historyLine(run, failed))).toEqual({ run: { time: run.time, commit: "abc1234", full: false }, case: "example", failed: "round 2 of apache: record | lost" });
+});
+
+test("the newest Kafka stands beside, and no mark is made of it", () => {
+  const [row] = rowsOf(example, rounds.map((round) => ({ ...round, kraft: { speed: 150, delay: 3 } }))) as [Row];
+  expect(row).toMatchObject({ kraft: { median: 150 }, ratio: { median: 2 } });
+  expect(table([row])).toMatch(/\| 150 \(150 to 150\) \|\n$/);
+  expect(JSON.parse(historyLine(run, row))).toMatchObject({ apache: { median: 100 }, kraft: { median: 150 } });
 });
 
 test("lost rows are marked as such", () => {
   const lines = table(rowsOf(example, rounds)).split("\n");
-  expect(lines[2]).toMatch(/\| 2 \(1.5 to 2.5\) \| ≥ 1.5 \| holds \|$/);
-  expect(lines[3]).toMatch(/\| 1000 \(1000 to 1000\) \(nothing\) \| .* \| ≥ 0.5 \| \*\*lost\*\* \|$/);
+  expect(lines[2]).toMatch(/\| 2 \(1.5 to 2.5\) \| ≥ 1.5 \| holds \|  \|$/);
+  expect(lines[3]).toMatch(/\| 1000 \(1000 to 1000\) \(nothing\) \| .* \| ≥ 0.5 \| \*\*lost\*\* \|  \|$/);
 });
 
 test("figures have three digits, and all of those before the point", () => {

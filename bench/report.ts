@@ -15,8 +15,8 @@ export interface Run {
 export function historyLine(run: Run, row: Row | Failed): string {
   const head = { run: { time: run.time, commit: run.commit, full: run.full }, case: row.case };
   if ("failed" in row) return JSON.stringify({ ...head, failed: row.failed.split("\n")[0] });
-  const { unit, ours, theirs, against, ratio, reach, holds, rounds } = row;
-  return JSON.stringify({ ...head, unit, ours: rounded(ours), ...(against === undefined ? { apache: rounded(theirs) } : { [against]: rounded(theirs) }), ratio: roundedQuartiles(ratio), reach, holds, rounds });
+  const { unit, ours, theirs, kraft, against, ratio, reach, holds, rounds } = row;
+  return JSON.stringify({ ...head, unit, ours: rounded(ours), ...(against === undefined ? { apache: rounded(theirs) } : { [against]: rounded(theirs) }), ...(kraft === undefined ? {} : { kraft: rounded(kraft) }), ratio: roundedQuartiles(ratio), reach, holds, rounds });
 }
 
 function rounded({ median, min, max }: Spread): Spread {
@@ -33,16 +33,16 @@ function significant(value: number): number {
 
 /** The table of a run in Markdown, lost and failed cases with the others. */
 export function table(rows: readonly (Row | Failed)[]): string {
-  const head = "| case | unit | ours | Apache | ratio (quartiles) | reach | |\n|---|---|---|---|---|---|---|\n";
+  const head = `| case | unit | ours | Apache ${versions.apache} | ratio (quartiles) | reach | | Kafka ${versions.kraft} (KRaft) |\n|---|---|---|---|---|---|---|---|\n`;
   return head + rows.map(line).join("");
 }
 
 function line(row: Row | Failed): string {
-  if ("failed" in row) return `| ${row.title} | | | | | | **failed**: ${cell(row.failed)} |\n`;
-  const { title, unit, ours, theirs, against, ratio, reach, better, holds } = row;
+  if ("failed" in row) return `| ${row.title} | | | | | | **failed**: ${cell(row.failed)} | |\n`;
+  const { title, unit, ours, theirs, kraft, against, ratio, reach, better, holds } = row;
   const mark = reach === undefined ? "" : `${better === "more" ? "≥" : "≤"} ${reach}`;
   const verdict = holds === undefined ? "" : holds ? "holds" : "**lost**";
-  return `| ${title} | ${unit} | ${spreadText(ours)} | ${spreadText(theirs)}${against === undefined ? "" : ` (${against})`} | ${digits(ratio.median)} (${digits(ratio.lower)} to ${digits(ratio.upper)}) | ${mark} | ${verdict} |\n`;
+  return `| ${title} | ${unit} | ${spreadText(ours)} | ${spreadText(theirs)}${against === undefined ? "" : ` (${against})`} | ${digits(ratio.median)} (${digits(ratio.lower)} to ${digits(ratio.upper)}) | ${mark} | ${verdict} | ${kraft === undefined ? "" : spreadText(kraft)} |\n`;
 }
 
 function cell(text: string): string {

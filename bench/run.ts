@@ -7,7 +7,7 @@ import { packageRoot } from "../test/support/package-root.ts";
 import { run as runCommand } from "../test/support/processes.ts";
 import type { Case } from "./case.ts";
 import { allCases } from "./cases/all.ts";
-import type { Contestant } from "./contestants/contestant.ts";
+import type { Contestant, ContestantName } from "./contestants/contestant.ts";
 import { plan } from "./contestants/plan.ts";
 import { whatIsMissing } from "./drivers/build.ts";
 import { runCase, type Failed, type Row, type RunOptions, type Sides } from "./harness.ts";
@@ -68,19 +68,21 @@ async function runAll(cases: readonly Case[], options: RunOptions): Promise<(Row
   for (const topology of ["none", "three", "one", "ensemble"] as const) {
     const here = cases.filter((each) => each.topology === topology);
     if (here.length === 0) continue;
-    rows.push(...(await runThere(here, topology === "none" ? undefined : topology, options)));
+    const kraft = topology !== "ensemble" && (values.full || here.some((each) => each.kraft === true));
+    rows.push(...(await runThere(here, { topology: topology === "none" ? undefined : topology, kraft }, options)));
   }
   return rows;
 }
 
-async function runThere(cases: readonly Case[], topology: Topology | undefined, options: RunOptions): Promise<(Row | Failed)[]> {
+async function runThere(cases: readonly Case[], { topology, kraft }: { readonly topology: Topology | undefined; readonly kraft: boolean }, options: RunOptions): Promise<(Row | Failed)[]> {
   const rows: (Row | Failed)[] = [];
   // A case that starts its own asks these for their names only.
-  const sides: Sides = { odradek: await plan("odradek", topology ?? "three"), apache: await plan("apache", topology ?? "three") };
-  const both: readonly Contestant[] = [sides.odradek, sides.apache];
+  const planned = (name: ContestantName): Promise<Contestant> => plan(name, topology ?? "three");
+  const sides: Sides = { odradek: await planned("odradek"), apache: await planned("apache"), ...(kraft ? { kraft: await planned("kraft") } : {}) };
+  const all: readonly Contestant[] = Object.values(sides);
   const end = async (): Promise<void> => {
-    await Promise.all(both.map((each) => each.stop()));
-    for (const each of both) each.remove();
+    await Promise.all(all.map((each) => each.stop()));
+    for (const each of all) each.remove();
   };
   const onSignal = (): void => {
     void end().finally(() => process.exit(130));
@@ -88,7 +90,7 @@ async function runThere(cases: readonly Case[], topology: Topology | undefined, 
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
     if (topology !== undefined) {
-      for (const each of both) {
+      for (const each of all) {
         options.say(`starting ${each.name} (${topology})`);
         each.launch();
         await each.serving();
@@ -99,7 +101,7 @@ async function runThere(cases: readonly Case[], topology: Topology | undefined, 
       options.say(`${each.id}: ${each.title}`);
       const outcome = await runCase(each, sides, options);
       if ("failed" in outcome) {
-        options.say(`  FAILED: ${outcome.failed}\n${topology === undefined ? "" : both.map((side) => `${side.name} said last:\n${side.lastWords()}`).join("\n")}`);
+        options.say(`  FAILED: ${outcome.failed}\n${topology === undefined ? "" : all.map((side) => `${side.name} said last:\n${side.lastWords()}`).join("\n")}`);
         rows.push(outcome);
       } else {
         rows.push(...outcome);

@@ -20,10 +20,10 @@ async function requestTopic(contestant: Contestant, name: string, partitions: nu
   if (code !== 0) throw new Error(`${contestant.name} refuses topic ${name}: error ${code} ${message ?? ""}`);
 }
 
-/** Resolves when every partition has a leader and all its replicas in sync. */
+/** Resolves when every broker knows a leader of every partition, and all replicas are in sync. */
 export async function createTopic(contestant: Contestant, name: string, partitions: number): Promise<void> {
   const replicationFactor = nodesOf(contestant.topology);
-  await requestTopic(contestant, name, partitions);
+  await createPartitionsEverywhere(contestant, name, partitions);
   await eventually(`${contestant.name}: every replica of ${name} is in sync`, async () => {
     const topic = (await contestant.admin.topics({ internal: false })).find((each) => each.name === name);
     return topic?.partitions.length === partitions && topic.partitions.every(({ leader, isr }) => leader >= 0 && isr.length === replicationFactor);

@@ -1,6 +1,8 @@
 import type { Case } from "../case.ts";
 import { consumeCases } from "./consume.ts";
+import { growthCases } from "./growth.ts";
 import { groupCases } from "./groups.ts";
+import { javaCases } from "./java.ts";
 import { latencyCases } from "./latency.ts";
 import { partitionsCase } from "./partitions.ts";
 import { produceCases } from "./produce.ts";
@@ -8,4 +10,4 @@ import { startCase } from "./start.ts";
 import { zookeeperCases } from "./zookeeper.ts";
 
 /** In the order in which they run: a topology's cases together. */
-export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases, ...latencyCases, ...groupCases, partitionsCase, ...zookeeperCases];
+export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases, ...latencyCases, ...groupCases, partitionsCase, ...javaCases, ...growthCases, ...zookeeperCases];

@@ -14,6 +14,7 @@ export const startCase: Case = {
   title: "from the command to a cluster that has taken a record with acks=all",
   topology: "none",
   core: true,
+  kraft: true,
   rounds: 3,
   warmups: 0,
   figures: [

@@ -1,7 +1,7 @@
 import type { ClusterAdmin } from "../../src/kafka/client/cluster-admin.ts";
 import type { Topology } from "../settings.ts";
 
-export type ContestantName = "odradek" | "apache";
+export type ContestantName = "odradek" | "apache" | "kraft";
 
 /** One cluster of a contestant's, on directories and ports that stay while it comes and goes. */
 export interface Contestant {
@@ -31,8 +31,6 @@ export interface Contestant {
   startNode(index: number): void;
   /** What its processes have printed last, for a failure's message. */
   lastWords(): string;
-  /** Data gone, configuration kept: as if it had never run. It does not run. */
-  wipe(): void;
   /** After `kill`: nothing is left of it. */
   remove(): void;
 }

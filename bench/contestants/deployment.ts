@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { realHost } from "../../src/host/real/host.ts";
 import { ClusterAdmin } from "../../src/kafka/client/cluster-admin.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
-import { eventually, freePort, ServerProcess } from "../../test/support/processes.ts";
+import { eventually, freePort, run, ServerProcess } from "../../test/support/processes.ts";
 import { packageRoot } from "../../test/support/package-root.ts";
 import { modes } from "../members.ts";
 import { brokerSettings, jvmOptions, memberSettings, nodesOf, properties, sessionSettings, type Topology } from "../settings.ts";
@@ -59,6 +59,34 @@ export async function planApache(topology: Topology, classPath: string): Promise
   const brokers = ports.map((_, index) => jvm("broker", "kafka.Kafka", brokerFile(directory, index)));
   return new Deployment({ name: "apache", topology, directory, ports, commands: topology === "ensemble" ? members : [...members, ...brokers] });
 }
+
+/** The newest Kafka's: a JVM for each node, which is broker and controller. Its directories are formatted, as it wants them. */
+export async function planKraft(topology: Topology, classPath: string): Promise<Contestant> {
+  const { directory, ports } = await layOut("kraft", topology);
+  const voters = ports.map(({ quorum }, index) => `${index + 1}@127.0.0.1:${quorum}`).join(",");
+  for (const [index, { kafka, quorum }] of ports.entries()) {
+    const file = brokerFile(directory, index);
+    writeFileSync(
+      file,
+      properties({
+        "process.roles": "broker,controller",
+        "node.id": index + 1,
+        "listeners": `PLAINTEXT://127.0.0.1:${kafka},CONTROLLER://127.0.0.1:${quorum}`,
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": voters,
+        "log.dirs": join(nodeDirectory(directory, index), "logs"),
+        ...brokerSettings(topology),
+      }),
+    );
+    const { code, stdout, stderr } = await run("java", ["-Xmx256m", "-cp", classPath, "kafka.tools.StorageTool", "format", "-t", KRAFT_CLUSTER_ID, "-c", file], { timeoutMs: 60_000 });
+    if (code !== 0) throw new Error(`kafka-storage format failed:\n${stdout}${stderr}`);
+  }
+  const commands = ports.map((_, index) => ({ program: "java", args: [...jvmOptions.broker, "-cp", classPath, "kafka.Kafka", brokerFile(directory, index)] }));
+  return new Deployment({ name: "kraft", topology, directory, ports, commands });
+}
+
+/** Any UUID of Kafka's form. */
+const KRAFT_CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg";
 
 function nodeDirectory(directory: string, index: number): string {
   return join(directory, `node-${index + 1}`);
@@ -183,17 +211,6 @@ class Deployment implements Contestant {
 
   lastWords(): string {
     return this.#processes.map((each) => each?.output.split("\n").slice(-5).join("\n") ?? "").join("\n---\n");
-  }
-
-  wipe(): void {
-    for (const index of this.#plan.ports.keys()) {
-      for (const part of DATA) {
-        const path = join(nodeDirectory(this.#plan.directory, index), part);
-        rmSync(path, { recursive: true, force: true });
-        mkdirSync(path, { recursive: true });
-      }
-      writeFileSync(join(nodeDirectory(this.#plan.directory, index), "zookeeper/myid"), `${index + 1}\n`);
-    }
   }
 
   remove(): void {
