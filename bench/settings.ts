@@ -2,8 +2,11 @@
 
 export type Settings = Readonly<Record<string, string | number | boolean>>;
 
-/** three: three brokers, each with a member; one: one of each; ensemble: three members without brokers. */
-export type Topology = "three" | "one" | "ensemble";
+/**
+ * three: three brokers, each with a member; one: one of each; ensemble: three members without brokers; apart: as three,
+ * and each half a process of its own on every side, so that a broker can be killed alone.
+ */
+export type Topology = "three" | "one" | "ensemble" | "apart";
 
 export function nodesOf(topology: Topology): number {
   return topology === "one" ? 1 : 3;

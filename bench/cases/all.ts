@@ -1,5 +1,6 @@
 import type { Case } from "../case.ts";
 import { consumeCases } from "./consume.ts";
+import { failoverCase } from "./failover.ts";
 import { growthCases } from "./growth.ts";
 import { groupCases } from "./groups.ts";
 import { javaCases } from "./java.ts";
@@ -10,4 +11,4 @@ import { startCase } from "./start.ts";
 import { zookeeperCases } from "./zookeeper.ts";
 
 /** In the order in which they run: a topology's cases together. */
-export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases, ...latencyCases, ...groupCases, partitionsCase, ...javaCases, ...growthCases, ...zookeeperCases];
+export const allCases: readonly Case[] = [startCase, ...produceCases, ...consumeCases, ...latencyCases, ...groupCases, partitionsCase, ...javaCases, ...growthCases, failoverCase, ...zookeeperCases];

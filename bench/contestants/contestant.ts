@@ -26,7 +26,9 @@ export interface Contestant {
   stop(): Promise<void>;
   /** As kill -9, all at once. */
   kill(): Promise<void>;
-  /** One member alone, of an ensemble, or one broker alone, of brokers that are processes of their own. */
+  /** Where among the processes a broker is; RangeError where it is none of its own. */
+  brokerProcess(id: number): number;
+  /** One process, kill -9: a member of an ensemble, or what `brokerProcess` says. */
   killNode(index: number): Promise<void>;
   startNode(index: number): void;
   /** What its processes have printed last, for a failure's message. */

@@ -44,11 +44,11 @@ const host = realHost({ logLevel: "silent" });
 export async function planOdradek(topology: Topology): Promise<Contestant> {
   const { directory, ports } = await layOut("odradek", topology);
   writeFileSync(join(directory, "odradek.json"), `${JSON.stringify({ version: 1, nodes: ports.length })}\n`);
-  const commands =
-    topology === "ensemble"
-      ? ports.map((_, index) => ({ program: join(packageRoot, "bin/zookeeper-server-start.sh"), args: [memberFile(directory, index)] }))
-      : [{ program: join(packageRoot, "bin/odradek"), args: ["up", "--json", "--dir", directory] }];
-  return new Deployment({ name: "odradek", topology, directory, ports, commands });
+  const members = ports.map((_, index) => ({ program: join(packageRoot, "bin/zookeeper-server-start.sh"), args: [memberFile(directory, index)] }));
+  const brokers = ports.map((_, index) => ({ program: join(packageRoot, "bin/kafka-server-start.sh"), args: [brokerFile(directory, index)] }));
+  const up = { program: join(packageRoot, "bin/odradek"), args: ["up", "--json", "--dir", directory] };
+  const commands = { three: [up], one: [up], ensemble: members, apart: [...members, ...brokers] };
+  return new Deployment({ name: "odradek", topology, directory, ports, commands: commands[topology] });
 }
 
 /** Apache's: a JVM for each member, one for each broker. */
@@ -193,7 +193,8 @@ class Deployment implements Contestant {
   /** Brokers before members, as the guide says: the last commands first. */
   async stop(): Promise<void> {
     await this.#disconnect();
-    const groups = this.topology !== "ensemble" && this.name === "apache" ? [this.#processes.slice(this.#plan.ports.length), this.#processes.slice(0, this.#plan.ports.length)] : [this.#processes];
+    const nodes = this.#plan.ports.length;
+    const groups = this.#plan.commands.length === 2 * nodes ? [this.#processes.slice(nodes), this.#processes.slice(0, nodes)] : [this.#processes];
     for (const group of groups) await Promise.all(group.map((each) => stopWithin(each)));
     this.#processes = [];
   }
@@ -203,6 +204,12 @@ class Deployment implements Contestant {
     // The nodes of `odradek up` end with it, by the channel between them.
     await Promise.all(this.#processes.map(async (each) => each?.stop("SIGKILL")));
     this.#processes = [];
+  }
+
+  brokerProcess(id: number): number {
+    const { ports, commands } = this.#plan;
+    if (commands.length !== 2 * ports.length || id < 1 || id > ports.length) throw new RangeError(`${this.name} (${this.topology}) has no process for broker ${id} alone`);
+    return ports.length + id - 1;
   }
 
   async killNode(index: number): Promise<void> {
