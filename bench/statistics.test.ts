@@ -14,6 +14,7 @@ test("a spread has the median, the lowest and the highest", () => {
 test("nothing has no figure", () => {
   expect(() => quantile([], 0.5)).toThrow(RangeError);
   expect(() => ratios([1, 2], [1])).toThrow("2 rounds of ours and 1 of theirs");
+  expect(() => ratios([0], [0])).toThrow("not above zero");
 });
 
 test("a ratio is made of one round's pair, not of medians", () => {

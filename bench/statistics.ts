@@ -34,9 +34,10 @@ export function quantile(values: readonly number[], share: number): number {
   return below + (above - below) * (at - Math.floor(at));
 }
 
-/** Ours ÷ theirs, a round at a time. Throws RangeError where the two have not the same rounds. */
+/** Ours ÷ theirs, a round at a time. Throws RangeError where the two have not the same rounds, or a value is not above zero. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   if (ours.length !== theirs.length) throw new RangeError(`${ours.length} rounds of ours and ${theirs.length} of theirs`);
+  if (![...ours, ...theirs].every((value) => value > 0)) throw new RangeError(`a value that is not above zero: ${ours.join(", ")} and ${theirs.join(", ")}`);
   return ours.map((value, round) => value / (theirs[round] ?? Number.NaN));
 }
 

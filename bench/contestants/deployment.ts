@@ -17,6 +17,9 @@ const WORKPLACE = process.env["ODRADEK_BENCH_DIR"] ?? tmpdir();
 const SERVING_MS_MAX = 120_000;
 const STOP_MS_MAX = 60_000;
 
+/** Some thousand partitions take a JVM half a minute where it has no core for itself. */
+const TOPIC_MS_MAX = 120_000;
+
 interface Command {
   readonly program: string;
   readonly args: readonly string[];
@@ -157,11 +160,11 @@ class Deployment implements Contestant {
   }
 
   get admin(): ClusterAdmin {
-    return new ClusterAdmin(this.#kafka);
+    return new ClusterAdmin(this.#kafka, { timeoutMs: TOPIC_MS_MAX });
   }
 
   get #kafka(): KafkaClient {
-    this.#client ??= new KafkaClient({ host, bootstrap: this.#plan.ports.map(({ kafka }) => ({ host: "127.0.0.1", port: kafka })), clientId: "bench", requestTimeoutMs: 60_000, random: host.random });
+    this.#client ??= new KafkaClient({ host, bootstrap: this.#plan.ports.map(({ kafka }) => ({ host: "127.0.0.1", port: kafka })), clientId: "bench", requestTimeoutMs: TOPIC_MS_MAX + 10_000, random: host.random });
     return this.#client;
   }
 
