@@ -84,10 +84,14 @@ async function runThere(cases: readonly Case[], { topology, kraft }: { readonly 
     await Promise.all(all.map((each) => each.stop()));
     for (const each of all) each.remove();
   };
+  // A terminal, npm and timeout(1) each may send it once more: servers are stopped all the same.
+  let stopping = false;
   const onSignal = (): void => {
+    if (stopping) return;
+    stopping = true;
     void end().finally(() => process.exit(130));
   };
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   try {
     if (topology !== undefined) {
       for (const each of all) {
