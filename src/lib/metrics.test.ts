@@ -13,6 +13,7 @@ describe("the text", () => {
         const [sample] = [...(parsed.get("g")?.samples ?? [])];
         expect(sample?.[1]).toBe(Object.is(number, -0) ? 0 : number);
       }),
+      { seed: 1, numRuns: 500, examples: [["\r", 0], ["\n\\\"\u2028", 1]] },
     );
   });
 

@@ -19,7 +19,7 @@ export function parseExposition(text: string): Map<string, ExposedFamily> {
   let name = "";
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at] ?? "";
-    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line);
+    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/s.exec(line);
     if (help !== null) {
       const type = /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|summary|histogram)$/.exec(lines[++at] ?? "");
       if (type === null || type[1] !== help[1]) throw new Error(`no TYPE after ${line}`);
