@@ -106,6 +106,7 @@ export function schedulePlan(scene: Scene, plan: readonly Fault[]): Map<FaultKin
 export function healAll(cluster: ClusterWorld): void {
   const { world, members, brokers, clients } = cluster;
   world.net.heal();
+  world.net.options.resetsPerMillion = 0;
   for (const node of [...members, ...brokers, ...clients]) node.resume();
   for (const node of [...members, ...brokers]) cluster.restart(node);
 }

@@ -47,7 +47,9 @@ const JVM_START_MS_MAX = 60_000;
 const SETTINGS = {
   "min.insync.replicas": 2,
   "zookeeper.session.timeout.ms": 6000,
-  "replica.lag.time.max.ms": 5000,
+  // Longer than the session: the dead are the controller's to take out. A leader of Apache's that asks a controller that
+  // is dead itself may forget its next change when that answer comes (AlterIsrManager of 2.7.1), and stay alone for ever.
+  "replica.lag.time.max.ms": 10_000,
   "leader.imbalance.check.interval.seconds": 10,
   "log.segment.bytes": 131_072,
   "log.segment.delete.delay.ms": 1000,

@@ -216,7 +216,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   const topicConfigs = new TopicConfigs({ topicDefaults: () => settings.config.topicDefaults, interBrokerProtocolVersion: config.interBrokerProtocolVersion }, log);
   await topicConfigs.loadAll(zookeeper);
   const metadata = new MetadataCache();
-  const tasks = new TaskGroup((error) => log.error("ZooKeeper could not be told, or the session not noted", { error }));
+  const tasks = new TaskGroup((error) => log.error("ZooKeeper could not be told", { error }));
   let brokerEpoch = -1;
   let replicas: ReplicaManager | undefined;
   const logs = await LogManager.open({
@@ -419,9 +419,12 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
           ),
         ),
     },
+    beforeRegistration: (sessionId) =>
+      writeSessionFile(host.disk, sessionDirectory, brokerId, [sessionId]).catch((error: unknown) => {
+        log.error("the ZooKeeper session could not be noted: killed, this broker would have to wait until it has expired", { error });
+      }),
     onRegistered: (epoch) => {
       brokerEpoch = epoch;
-      tasks.run(() => writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId]));
     },
     onRegistrationFailed: (error) => host.fail(error),
   });

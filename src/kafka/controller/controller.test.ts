@@ -114,6 +114,7 @@ class Stage {
   readonly port = new ModelPort(this.zk, this.host);
   readonly links: ScriptedLink[] = [];
   readonly told: string[] = [];
+  readonly noted: (readonly [sessionId: bigint, told: number])[] = [];
   readonly controller: Controller;
 
   constructor(config: Partial<ControllerConfig> = {}) {
@@ -139,6 +140,11 @@ class Stage {
           this.links.push(link);
           return link;
         },
+      },
+      beforeRegistration: (sessionId) => {
+        // Before anything of that session was registered.
+        this.noted.push([sessionId, this.told.length]);
+        return Promise.resolve();
       },
       onRegistered: (epoch) => this.told.push(`registered ${epoch}`),
       onRegistrationFailed: (error) => this.told.push(error.message),
@@ -229,6 +235,7 @@ describe("the controller's driver", () => {
     const again = must(stage.zk.czxid(paths.broker(1)), "czxid");
     expect(again).toBeGreaterThan(epoch ?? 0);
     expect(stage.told).toEqual([`registered ${again}`]);
+    expect(stage.noted).toEqual([[stage.port.sessionId, 0]]);
     expect(stage.controller).toMatchObject({ active: true, epoch: 2 });
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1, controller_epoch: 2 });
     await stage.world.settle(stage.controller.close());

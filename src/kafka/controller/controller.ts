@@ -22,6 +22,8 @@ export interface ControllerOptions {
   /** In a session in which the broker has registered. */
   readonly zookeeper: ZooKeeperPort;
   readonly links: BrokerLinks;
+  /** A session has begun after another: the broker is about to register in it. Awaited, must not reject. */
+  beforeRegistration(sessionId: bigint): Promise<void>;
   /** The broker has registered again, in a new session: its epoch is another one. */
   onRegistered(brokerEpoch: number): void;
   /** The broker could not register in a new session; it must stop. */
@@ -91,11 +93,18 @@ export class Controller {
         if (event !== undefined) this.enqueue(event);
       },
       sessionExpired: () => this.#endSession({ kind: "expire" }),
-      sessionStarted: (sessionId) => this.enqueue({ kind: "newSession", sessionId }),
+      sessionStarted: (sessionId) => this.#tasks.run(() => this.#beginSession(sessionId)),
     });
     const { sessionId } = this.#options.zookeeper;
     // Without a session the next one's beginning is still to be heard of.
     if (sessionId !== 0n) this.enqueue({ kind: "start", sessionId });
+  }
+
+  async #beginSession(sessionId: bigint): Promise<void> {
+    const session = this.#session;
+    await this.#options.beforeRegistration(sessionId);
+    // It may have ended meanwhile, as may this controller.
+    if (session === this.#session) this.enqueue({ kind: "newSession", sessionId });
   }
 
   enqueue(event: ControllerEvent): void {
