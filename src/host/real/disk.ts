@@ -1,10 +1,10 @@
 import fs from "node:fs";
 import { constants } from "node:fs";
 import { dirname } from "node:path";
-import { tryLock } from "fs-native-extensions";
 import { assert } from "../../lib/assert.ts";
 import { toError } from "../../lib/error.ts";
 import type { DirectoryEntry, Disk, File, FileLock, FileStat, OpenMode } from "../disk.ts";
+import { tryLock } from "./file-lock.ts";
 import type { DataSync } from "./sync-thread.ts";
 
 /** IOV_MAX: the kernel takes no more buffers in one writev. */
@@ -56,7 +56,6 @@ const ownDisk: Omit<Disk, "open" | "openSync"> = {
   async lock(path): Promise<FileLock | undefined> {
     await fs.promises.mkdir(dirname(path), { recursive: true });
     const fd = fs.openSync(path, OPEN_FLAGS.write, 0o644);
-    // An open-file-description lock: it conflicts with a JVM's fcntl lock and ends with the descriptor.
     if (!tryLock(fd)) {
       fs.closeSync(fd);
       return undefined;

@@ -7,7 +7,7 @@ import { badZnode } from "./json.ts";
 import { checkPath } from "./names.ts";
 import { encodeLogDirEvent } from "./notifications.ts";
 import { paths, persistentPaths } from "./paths.ts";
-import { askOne, create, exists, expectCode, getData, remove, setData, ZkCode, type Step, type ZkReply, type ZkRequest } from "./requests.ts";
+import { ask, askOne, create, exists, expectCode, getData, remove, setData, ZkCode, type Step, type ZkReply, type ZkRequest } from "./requests.ts";
 import { decodeTopic } from "./topic.ts";
 
 /** Steps that every broker takes, controller or not. Source: core/src/main/scala/kafka/zk/KafkaZkClient.scala. */
@@ -23,14 +23,31 @@ export function* createWithParents(path: string, data: Buffer | null): Step<numb
   return expectCode(request, yield* askOne(request), ZkCode.NODE_EXISTS).code;
 }
 
+/** In two batches, whatever is missing: one round trip, and no write, where a broker has made them before. */
 export function* createPersistentPaths(): Step<void> {
-  for (const path of persistentPaths) yield* createWithParents(path, null);
+  const wanted = [...new Set(persistentPaths.flatMap(withParents))];
+  const looked = yield wanted.map((path) => exists(path));
+  const missing = wanted.filter((path, index) => expectCode(exists(path), must(looked[index], path), ZkCode.NO_NODE).code === ZkCode.NO_NODE);
+  const made = yield* ask(missing.map((path) => create(path, null)));
+  for (const [index, path] of missing.entries()) {
+    // Without the chroot, say: what creates one by one tells what is wrong.
+    const { code } = expectCode(create(path, null), must(made[index], path), ZkCode.NODE_EXISTS, ZkCode.NO_NODE);
+    if (code === ZkCode.NO_NODE) yield* createWithParents(path, null);
+  }
+}
+
+/** `/a/b/c` gives `/a`, `/a/b` and itself. */
+function withParents(path: string): string[] {
+  const names = path.split("/").slice(1);
+  return names.map((_, index) => `/${names.slice(0, index + 1).join("/")}`);
 }
 
 /** The cluster's id: `proposed` where there is none yet. */
 export function* createOrGetClusterId(proposed: string): Step<string> {
-  if ((yield* createWithParents(paths.clusterId, encodeClusterId(proposed))) === ZkCode.OK) return proposed;
   const request = getData(paths.clusterId);
+  const found = expectCode(request, yield* askOne(request), ZkCode.NO_NODE);
+  if (found.code === ZkCode.OK) return decodeClusterId(found.data);
+  if ((yield* createWithParents(paths.clusterId, encodeClusterId(proposed))) === ZkCode.OK) return proposed;
   return decodeClusterId(expectCode(request, yield* askOne(request)).data);
 }
 

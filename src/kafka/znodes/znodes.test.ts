@@ -15,7 +15,7 @@ import {
   takeProducerIdBlock, writeConfig, writeConsumerOffset,
 } from "./operations.ts";
 import { brokerOfPath, paths, persistentPaths, topicOfPath } from "./paths.ts";
-import { create, setData, type Step } from "./requests.ts";
+import { create, setData, type Step, type ZkRequest } from "./requests.ts";
 import { topicId } from "./topic-id.ts";
 import { decodePartitionState, decodeTopic, encodePartitionState, encodeTopic, isBeingReassigned, targetReplicas } from "./topic.ts";
 
@@ -229,10 +229,19 @@ describe("steps", () => {
   }
   const broker: BrokerRegistration = { id: 1, endpoints: [], rack: null, jmxPort: -1, features: new Map() };
 
-  test("make the persistent paths, twice without harm", () => {
-    const { zk, run } = world();
-    run(createPersistentPaths());
+  test("make the persistent paths, also where others make them at once; a second time nothing is written", () => {
+    const { zk } = world();
     for (const path of persistentPaths) expect(zk.data(path)).toBeNull();
+    const again = createPersistentPaths();
+    const looks = again.next().value as readonly ZkRequest[];
+    expect(new Set(looks.map(({ op }) => op))).toEqual(new Set(["exists"]));
+    expect(again.next(looks.map((request) => zk.apply(request))).done).toBe(true);
+    const [fresh, racing] = [new ZooKeeperModel(), createPersistentPaths()];
+    const seen = (racing.next().value as readonly ZkRequest[]).map((request) => fresh.apply(request));
+    const writes = racing.next(seen).value as readonly ZkRequest[];
+    for (const request of writes) fresh.apply(request);
+    expect(racing.next(writes.map((request) => fresh.apply(request))).done).toBe(true);
+    for (const path of persistentPaths) expect(fresh.data(path)).toBeNull();
   });
 
   test("give every broker the first cluster id, and each a number of its own", () => {
