@@ -6,7 +6,7 @@ const shared = { environment: "node" as const, testTimeout: 60_000, hookTimeout:
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...shared, name: "unit", include: ["src/**/*.test.ts", "test/{house,golden}/**/*.test.ts"] } },
+      { test: { ...shared, name: "unit", include: ["src/**/*.test.ts", "test/{house,golden}/**/*.test.ts", "bench/**/*.test.ts"] } },
       // Real sockets, child processes from dist/, clients that npm alone can install.
       { test: { ...shared, name: "e2e", include: ["test/e2e/**/*.test.ts"], fileParallelism: false } },
       // Peers from outside npm: Debian packages, Maven Central, PyPI.

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type { ReadyReport } from "../src/cli/odradek/up.ts";
+import type { Ready } from "../test/support/local-cluster.ts";
 import { clusterStatus, type ReachableNode } from "../src/cluster/status.ts";
 import { realHost } from "../src/host/real/host.ts";
 import { startCluster } from "../src/index.ts";
@@ -69,12 +69,12 @@ function portsOf(dir: string): number {
 
 class Up {
   readonly child: ChildProcess;
-  readonly ready: ReadyReport;
+  readonly ready: Ready;
   readonly startedMs: number;
   readonly tookMs: number;
   readonly dir: string;
 
-  private constructor(child: ChildProcess, ready: ReadyReport, at: { readonly dir: string; readonly startedMs: number; readonly tookMs: number }) {
+  private constructor(child: ChildProcess, ready: Ready, at: { readonly dir: string; readonly startedMs: number; readonly tookMs: number }) {
     this.child = child;
     this.ready = ready;
     this.dir = at.dir;
@@ -101,7 +101,7 @@ class Up {
     const [startedMs, from] = [Date.now(), performance.now()];
     const child = spawn(process.execPath, [odradek, "up", "--json", "--dir", dir, ...ports], { env, stdio: ["ignore", "pipe", "inherit"] });
     const [line] = (await Promise.race([once(must(child.stdout, "a pipe"), "data"), once(child, "exit").then(() => Promise.reject(new Error("odradek up ended")))])) as [Buffer];
-    return new Up(child, JSON.parse(line.toString()) as ReadyReport, { dir, startedMs, tookMs: performance.now() - from });
+    return new Up(child, JSON.parse(line.toString()) as Ready, { dir, startedMs, tookMs: performance.now() - from });
   }
 
   get pids(): readonly number[] {

@@ -4,6 +4,7 @@ import { withTripwires } from "../src/host/sim/tripwires.ts";
 import { World } from "../src/host/sim/world.ts";
 import { must } from "../src/lib/assert.ts";
 import { errorCode, toError } from "../src/lib/error.ts";
+import type { Prng } from "../src/lib/prng.ts";
 import { parseProperties } from "../src/lib/properties.ts";
 import { ZooKeeperClient } from "../src/zookeeper/client/client.ts";
 import { readMemberConfig } from "../src/zookeeper/config/member-config.ts";
@@ -72,6 +73,7 @@ class Run {
   readonly #tap: ClientTap;
   readonly #histories: Histories;
   readonly #workers = new Map<SimNode, Worker>();
+  readonly #looks: Prng;
   readonly #synchronizations: Record<SyncKind, number> = { diff: 0, trunc: 0, snap: 0 };
   readonly #onSync: ((begin: SyncBegin) => void)[] = [];
   #leader: number | undefined;
@@ -90,6 +92,7 @@ class Run {
     this.#clients = drawn.clients.map((_, index) => this.#world.addNode(`client${index + 1}`));
     this.#judge = this.#world.addNode("judge");
     this.#tap = new ClientTap(this.#world);
+    this.#looks = this.#world.prng("looks");
     const logs = `${drawn.separateLogs ? "/logs" : DATA_DIR}/version-2`;
     this.#histories = new Histories(this.#members.map(({ id, node }): MemberDisk => ({ id, node, logs, snapshots: `${DATA_DIR}/version-2` })));
   }
@@ -158,11 +161,18 @@ class Run {
     const worker = new Worker(this.#tap.wrap(node.host, name), name, this.#world.prng(`workload/${name}`), {
       ...drawn,
       ballast: this.#draw.ballast,
+      written: () => this.#look(node),
       connect: this.#members.map((member) => `${member.node.name}:${CLIENT_PORT}`).join(","),
       seen: () => this.#tap.seenBy(name),
     });
     this.#workers.set(node, worker);
     worker.start();
+  }
+
+  /** A client looks at once at what another has just written. */
+  #look(writer: SimNode): void {
+    const others = this.#clients.filter((node) => node !== writer && node.up && !node.paused);
+    if (others.length > 0) void this.#workers.get(this.#looks.pick(others))?.look();
   }
 
   #scene(): Scene {

@@ -196,6 +196,7 @@ class Run {
       leader: () => this.#ownerOf(SIMPLE)?.broker,
       coordinator: () => this.#ownerOf(must(this.#draw.crews[0], "crew").group)?.broker,
       ambushes: AMBUSHES,
+      synced: this.#draw.synced,
       onLine: (message, hear) => this.#ambushes.push({ message, hear }),
     };
   }

@@ -60,9 +60,9 @@ function checkComplete(log: FinalLog, producer: IdempotentProducer, indexes: rea
 }
 
 /** Holds what was read against what there is: a part of it from the start on, or all. */
-export function checkRead(log: FinalLog, reader: PartitionReader, { unclean }: Promises): void {
+export function checkRead(log: FinalLog, reader: PartitionReader, { mayGo }: { readonly mayGo: boolean }): void {
   if (reader.position !== log.endOffset) throw new Violation("everything can be read", `${log.name} ends at ${log.endOffset}, and was read up to ${reader.position}`);
-  if (unclean) return;
+  if (mayGo) return;
   for (const [offset, value] of reader.seen) {
     if (offset < log.startOffset) continue;
     const now = log.records.get(offset);

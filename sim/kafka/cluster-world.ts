@@ -57,6 +57,7 @@ export class ClusterWorld {
   onLine: (line: HeardLine) => void = () => undefined;
   readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
   /** Those that were told to stop, and whether they shall start again then. */
+  readonly #lostPower = new Set<SimNode>();
   readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
 
   constructor(world: World, shape: ClusterShape) {
@@ -142,9 +143,19 @@ export class ClusterWorld {
     });
   }
 
-  /** As Apache's, a broker that loses its session before it serves exits; a supervisor starts it again. Nothing else may keep it from starting. */
+  /** The machine goes off: what was not synced is at the mercy of the seed. */
+  powerLoss(node: SimNode): void {
+    node.powerLoss();
+    this.#lostPower.add(node);
+  }
+
+  /**
+   * As Apache's, a broker that loses its session before it serves exits; a supervisor starts it again. So it does where
+   * the broker no longer knows the session of its life before, which lives on: that is not synced.
+   */
   #startFailed(node: SimNode, error: unknown): void {
-    if (errorCode(error) !== "ERR_ZOOKEEPER_SESSION") throw error;
+    const code = errorCode(error);
+    if (code !== "ERR_ZOOKEEPER_SESSION" && !(code === "ERR_BROKER_ID_IN_USE" && this.#lostPower.has(node))) throw error;
     this.#exit(node, () => this.world.after(SUPERVISOR_MS, () => this.restart(node)));
   }
 

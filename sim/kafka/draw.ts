@@ -10,6 +10,8 @@ export interface Draw {
   /** Of the topic `loose`: whether a replica that is not in sync may lead, and whether old segments go. */
   readonly unclean: boolean;
   readonly retained: boolean;
+  /** Brokers sync what they append before they acknowledge it, and lose power too. */
+  readonly synced: boolean;
   readonly producers: { readonly window: number; readonly pauseMsMax: number; readonly valueBytesMax: number; readonly largeBytes: number };
   readonly readers: { readonly maxWaitMs: number; readonly maxBytes: number };
   readonly churnPauseMsMax: number;
@@ -26,6 +28,7 @@ export function draw(seed: string): Draw {
   const segmentBytes = shape.pick([4096, 16_384, 131_072, 524_288]);
   const unclean = shape.chance(1, 2);
   const retained = shape.chance(1, 3);
+  const synced = shape.chance(1, 4);
   const racks = shape.pick([[undefined, undefined, undefined], ["a", "b", "c"], ["a", "a", "b"]] as const);
   const brokerSettings = [
     `zookeeper.session.timeout.ms=${shape.pick([4000, 6000, 8000])}`,
@@ -50,12 +53,13 @@ export function draw(seed: string): Draw {
     `replica.high.watermark.checkpoint.interval.ms=${shape.pick([200, 1000, 5000])}`,
     "log.flush.offset.checkpoint.interval.ms=1000",
     "auto.create.topics.enable=false",
+    ...(synced ? ["log.flush.interval.messages=1"] : []),
   ];
   const machines = root.fork("machines");
   const unevenClocks = machines.chance(1, 3);
   const slowDisks = machines.chance(1, 4);
   const trouble = root.fork("trouble");
-  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => unevenClocks || kind !== "clock");
+  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => (unevenClocks || kind !== "clock") && (synced || kind !== "power"));
   const untilMs = trouble.pick([13_000, 17_000, 21_000]);
   return {
     shape: {
@@ -77,6 +81,7 @@ export function draw(seed: string): Draw {
     },
     unclean,
     retained,
+    synced,
     producers: { window: shape.pick([1, 3, 5]), pauseMsMax: shape.pick([40, 120, 300]), valueBytesMax: 250, largeBytes: segmentBytes > 100_000 ? shape.pick([0, 70_000, 100_000]) : 0 },
     readers: { maxWaitMs: shape.pick([100, 500]), maxBytes: shape.pick([300, 10_000, 200_000]) },
     churnPauseMsMax: shape.pick([200, 2000]),

@@ -7,7 +7,7 @@ import type { ClusterWorld } from "./cluster-world.ts";
 /** Which brokers a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "controller" | "leader" | "coordinator" | "two" | "all";
 
-export const FAULT_KINDS = ["kill", "bounce", "stop", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
+export const FAULT_KINDS = ["kill", "power", "bounce", "stop", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, as data: a run can be repeated with any part of its plan. */
@@ -31,11 +31,12 @@ export interface PlanOptions {
 }
 
 /**
- * How long each kind may last, in ms. No broker loses power here: one that comes back without what it has acknowledged,
- * before anybody has missed it, may lead, and Kafka loses that then.
+ * How long each kind may last, in ms. Where brokers do not sync before they acknowledge, `power` is for members only: a
+ * broker that comes back without what it has acknowledged, before anybody has missed it, may lead, and Kafka loses that.
  */
 const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   kill: [1, 10_000],
+  power: [1, 10_000],
   bounce: [1, 100],
   stop: [1, 3000],
   ambush: [1, 4000],
@@ -81,6 +82,8 @@ export interface Scene {
   readonly coordinator?: () => number | undefined;
   /** At what else than usual a broker may be killed. */
   readonly ambushes?: readonly string[];
+  /** Whether brokers may lose power. */
+  readonly synced: boolean;
   /** Hears of the next broker that logs this. */
   readonly onLine: (message: string, hear: (broker: SimNode) => void) => void;
 }
@@ -126,10 +129,12 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
   const heal = (): unknown => after(fault.forMs, () => world.net.heal());
   switch (fault.kind) {
     case "kill":
+    case "power":
     case "bounce": {
       const up = victims.filter((node) => node.up);
       for (const [index, node] of up.entries()) {
-        node.kill();
+        if (fault.kind === "power") cluster.powerLoss(node);
+        else node.kill();
         after(1 + (fault.forMs * (1 + die(index, 4))) / 4, () => cluster.restart(node));
       }
       return up.length > 0;
@@ -145,7 +150,8 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
       scene.onLine(must(ambushes[die(0, ambushes.length)], "ambush"), (node) => {
         // Often within the next few requests, sometimes a good deal later.
         after(die(1, die(2, 3) === 0 ? 100_000 : 5000) / 1000, () => {
-          node.kill();
+          if (scene.synced && die(2, 2) === 0) cluster.powerLoss(node);
+          else node.kill();
           after(fault.forMs, () => cluster.restart(node));
         });
       });

@@ -4,7 +4,7 @@ import { drawPlan, type Target } from "./faults.ts";
 import type { CrewOptions } from "./group-workload.ts";
 
 /** What a seed stands for where groups are looked at. */
-export interface GroupDraw extends Pick<Draw, "shape" | "world" | "kinds" | "plan" | "producers"> {
+export interface GroupDraw extends Pick<Draw, "shape" | "world" | "synced" | "kinds" | "plan" | "producers"> {
   /** Partitions of the offsets topic. */
   readonly offsetsPartitions: number;
   readonly segmentBytes: number;
@@ -61,6 +61,7 @@ export function drawGroups(seed: string): GroupDraw {
     shape: { ...base.shape, clients: 3, brokerSettings: [...base.shape.brokerSettings, ...settings] },
     world: base.world,
     producers: { window: 1, pauseMsMax: 400, valueBytesMax: 60, largeBytes: 0 },
+    synced: base.synced,
     kinds: base.kinds,
     plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
     offsetsPartitions,

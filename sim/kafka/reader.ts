@@ -13,8 +13,8 @@ export interface ReaderOptions {
   readonly partition: number;
   /** Records may go at the log's start, so that what comes next may lie further on. */
   readonly retained: boolean;
-  /** Records that were read may be gone. */
-  readonly unclean: boolean;
+  /** Records that were read may be gone, and others in their place. */
+  readonly mayGo: boolean;
   readonly maxWaitMs: number;
   readonly maxBytes: number;
 }
@@ -116,7 +116,7 @@ export class PartitionReader {
         const offset = batchBaseOffset(bytes, at) + this.#cursor.offsetDelta;
         if (offset < from) continue;
         if (offset >= highWatermark) throw new Violation("only what is committed is read", `broker ${broker} showed offset ${offset} of ${this.#name}, and the high watermark ${highWatermark}`);
-        if (offset !== this.position && !this.options.unclean) throw new Violation("no offset is left out", `broker ${broker} showed ${offset} of ${this.#name} where ${this.position} comes next`);
+        if (offset !== this.position && !this.options.mayGo) throw new Violation("no offset is left out", `broker ${broker} showed ${offset} of ${this.#name} where ${this.position} comes next`);
         this.#put(offset, identityOf(this.#cursor.buffer.subarray(this.#cursor.valueAt, this.#cursor.valueAt + this.#cursor.valueLength)), broker);
         this.position = offset + 1;
       }
@@ -125,19 +125,19 @@ export class PartitionReader {
 
   #put(offset: number, value: string, broker: number): void {
     const before = this.seen.get(offset);
-    if (before !== undefined && before !== value && !this.options.unclean) throw new Violation("an offset has one value", `broker ${broker} showed ${value} at ${offset} of ${this.#name}, where ${before} was before`);
+    if (before !== undefined && before !== value && !this.options.mayGo) throw new Violation("an offset has one value", `broker ${broker} showed ${value} at ${offset} of ${this.#name}, where ${before} was before`);
     this.seen.set(offset, value);
   }
 
   /** The leader, in the epoch that it was asked in, does not have what comes next. */
   async #outOfRange({ leader, leaderEpoch }: KnownPartition): Promise<boolean> {
-    const { retained, unclean } = this.options;
+    const { retained, mayGo } = this.options;
     const [earliest, latest] = await Promise.all([this.#offset(leader, leaderEpoch, EARLIEST), this.#offset(leader, leaderEpoch, LATEST)]);
     if (earliest === undefined || latest === undefined) return false;
     if (retained && this.position < earliest) this.position = earliest;
-    else if (unclean && this.position > latest) this.position = latest;
+    else if (mayGo && this.position > latest) this.position = latest;
     // Between the two questions a record may have come.
-    else if (!unclean && this.position > latest) {
+    else if (!mayGo && this.position > latest) {
       throw new Violation("what was read stays", `broker ${leader}, leader in epoch ${leaderEpoch}, has nothing at ${this.position} of ${this.#name}, but ${earliest} to ${latest}`);
     } else if (!retained && this.position < earliest) {
       throw new Violation("what was read stays", `broker ${leader}, leader in epoch ${leaderEpoch}, has ${this.#name} from ${earliest} on only`);

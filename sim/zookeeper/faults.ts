@@ -8,7 +8,7 @@ import type { SyncBegin } from "./quorum-tap.ts";
 /** Which members a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "leader" | "majority" | "all";
 
-export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "fork", "clients", "clog", "reset", "slowDisk", "sickDisk", "slowNet", "clock", "burst"] as const;
+export const FAULT_KINDS = ["kill", "power", "storm", "absence", "ambush", "pause", "partition", "oneWay", "fork", "clients", "hop", "clog", "reset", "slowDisk", "sickDisk", "slowNet", "clock", "burst"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, as data: a run can be repeated with any part of its plan. */
@@ -41,6 +41,7 @@ const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   oneWay: [100, 6000],
   fork: [1500, 4000],
   clients: [100, 8000],
+  hop: [50, 1000],
   clog: [10, 2000],
   reset: [1, 1],
   slowDisk: [500, 5000],
@@ -129,6 +130,7 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
       });
       return true;
     case "storm":
+      clients.forEach((_, index) => scene.burst(index, die(2, 40)));
       for (let round = 0; round < 2 + die(0, 5); round++) {
         after((fault.forMs * round) / 8, () => (die(round % 6, 3) === 0 ? victim.powerLoss() : victim.kill()));
         after((fault.forMs * (round + 0.2 + die(1, 60) / 100)) / 8, () => restart(victim));
@@ -200,6 +202,16 @@ function strike(scene: Scene, fault: Fault, usual: Usual): boolean {
           after(fault.forMs, () => world.net.heal());
           return true;
       }
+    }
+    case "hop": {
+      // Clients come to a member that hears late of what they have seen, or leave one of which others hear late.
+      const comes = die(0, 2) === 0;
+      for (const other of members) if (other !== victim) world.net.clog(comes ? other : victim, comes ? victim : other, fault.forMs);
+      clients.forEach((_, index) => scene.burst(index, 3));
+      after(5 + die(1, 50), () => {
+        for (const client of clients) for (const member of members) if ((member === victim) !== comes) world.net.resetConnections(client, member);
+      });
+      return true;
     }
     case "clog": {
       const [from, to] = [must(members[die(0, members.length)], "member"), must(members[die(1, members.length)], "member")];

@@ -40,6 +40,7 @@ export class Histories {
   snapshotSent(leader: number, learner: number, zxid: Zxid): void {
     const list = this.#inherited.get(learner) ?? [];
     this.#inherited.set(learner, list);
+    for (const member of this.#members) this.#readLogs(member);
     list.push({ zxid, history: this.#zxidsOf(this.#member(leader)).filter((id) => id <= zxid) });
   }
 

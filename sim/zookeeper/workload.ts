@@ -25,6 +25,8 @@ export interface WorkloadOptions {
   readonly pauseMsMax: number;
   /** How many large znodes there are, so that a snapshot takes a while. */
   readonly ballast: number;
+  /** Something was written: others may want to look. */
+  readonly written: () => void;
   /** The highest zxid that this client has been shown. */
   readonly seen: () => Zxid;
 }
@@ -74,7 +76,12 @@ export class Worker {
 
   /** Writes without waiting, so that others fall behind. */
   async burst(count: number): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.client.setData(this.draws.pick(REGISTERS), this.value())));
+    await Promise.all(
+      Array.from({ length: count }, (): Promise<Outcome<unknown>> => {
+        const path = this.draws.pick(REGISTERS);
+        return this.draws.chance(1, 8) ? this.client.sync(path) : this.client.setData(path, this.value());
+      }),
+    );
   }
 
   get ballast(): number {
@@ -84,6 +91,17 @@ export class Worker {
   load(): Buffer {
     this.#values += 1;
     return Buffer.alloc(BALLAST_BYTES, `${this.name}.${this.#values} `);
+  }
+
+  written(): void {
+    this.#options.written();
+  }
+
+  /** What has been written must be seen, wherever this client is connected. */
+  async look(): Promise<void> {
+    if (this.#over) return;
+    const path = this.draws.pick(REGISTERS);
+    await Promise.all([this.client.sync(path), this.client.getData(path)]);
   }
 
   value(): Buffer | null {
@@ -143,6 +161,7 @@ const setRegister: Action = async (worker) => {
   const path = worker.draws.pick(REGISTERS);
   const outcome = await worker.client.setData(path, worker.value(), worker.version(path));
   worker.learn(path, outcome.ok ? outcome.value.version : undefined);
+  if (outcome.ok) worker.written();
 };
 
 const getData: Action = async (worker) => {

@@ -47,6 +47,7 @@ program
   .option("--zookeeper-port <port>", "the first member's port for clients (default: 2181)", count)
   .option("--quorum-port <port>", "the first member's port for its followers (default: 2888)", count)
   .option("--election-port <port>", "the first member's port for elections (default: 3888)", count)
+  .option("--metrics-port <port>", "the first node's port for /metrics and /ready (default: none)", count)
   .option("--host <host>", "where the nodes listen (default: localhost)")
   .option("--advertise <host>", "how clients reach the brokers, where it is not --host")
   .option("-d, --detach", "leave it running in the background")

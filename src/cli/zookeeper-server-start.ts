@@ -1,6 +1,6 @@
 import process from "node:process";
 import { realHost } from "../host/real/host.ts";
-import { startZooKeeperMember } from "../node/zookeeper-member.ts";
+import { ObservedMember } from "../node/observed-member.ts";
 import { fail, runServer, serverArguments, usage, warnOfJavaSettings } from "./process.ts";
 
 /** zookeeper-server-start.sh zookeeper.properties */
@@ -9,6 +9,6 @@ if (configPath === undefined) fail(usage("zookeeper-server-start.sh [-daemon] zo
 warnOfJavaSettings();
 const host = realHost({ logLevel: "info" });
 void runServer(async () => {
-  const member = await startZooKeeperMember(host, configPath);
+  const member = await ObservedMember.start(host, configPath);
   return { stop: () => member.close() };
 });

@@ -137,12 +137,20 @@ describe("a cluster that stands", () => {
     expect(await openCluster(path, { nodes: 1, kafkaPort: 19_092, zookeeperPort: 12_181, host: "localhost" })).toEqual(cluster);
   });
 
+  test("with metrics has their ports among those it listens on", async () => {
+    const path = await newCluster({ nodes: 2, metricsPort: 9404 });
+    const cluster = await openCluster(path, { metricsPort: 9404 });
+    expect(cluster.nodes.map(({ listens }) => listens.find(({ flag }) => flag === "--metrics-port"))).toEqual([9404, 9405].map((port) => ({ flag: "--metrics-port", host: "localhost", port })));
+    expect(await refusal(path, { metricsPort: 9504 }, "ERR_USAGE")).toContain("odradek.metrics.port=9404 contradicts --metrics-port 9504");
+  });
+
   test.each<[ClusterFlags, string]>([
     [{ nodes: 5 }, "odradek.json:1: the cluster has 3 nodes, which --nodes 5 contradicts"],
     [{ kafkaPort: 9192 }, "node-1/config/server.properties:8: listeners=PLAINTEXT://localhost:9092 contradicts --kafka-port 9192"],
     [{ zookeeperPort: 2281 }, "node-1/config/zookeeper.properties:6: clientPort=2181 contradicts --zookeeper-port 2281"],
     [{ quorumPort: 2988 }, "node-1/config/zookeeper.properties:18: server.1=localhost:2888:3888 contradicts --quorum-port 2988"],
     [{ electionPort: 3988 }, "node-1/config/zookeeper.properties:18: server.1=localhost:2888:3888 contradicts --election-port 3988"],
+    [{ metricsPort: 9404 }, "node-1/config/server.properties sets no odradek.metrics.port, which --metrics-port 9404 contradicts: leave the flag out, or add odradek.metrics.port=9404"],
     [{ host: "127.0.0.1" }, "node-1/config/server.properties:8: listeners=PLAINTEXT://localhost:9092 contradicts --host 127.0.0.1"],
     [{ advertise: "example" }, "node-1/config/server.properties:9: advertised.listeners=PLAINTEXT://localhost:9092 contradicts --advertise example"],
   ])("refuses a flag that contradicts it, naming file, line and flag: %j", async (flags, message) => {

@@ -49,7 +49,7 @@ export interface Cluster {
   readonly warnings: readonly string[];
 }
 
-const defaults = { nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, host: "localhost" } as const;
+const defaults = { nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, metricsPort: undefined, host: "localhost" } as const;
 
 /** What no node's file can say. */
 const clusterFile = z.strictObject({ version: z.literal(1), nodes: z.int().min(1).max(254) });
@@ -236,6 +236,11 @@ function checkFlags(nodes: readonly ReadNode[], flags: ClusterFlags): void {
     expect(member.clientAddress?.port, portFlags.zookeeperPort, flags.zookeeperPort, at("zookeeperPort"), clientPortSetting(node));
     expect(member.self?.quorumPort, portFlags.quorumPort, flags.quorumPort, at("quorumPort"), serverSetting(node));
     expect(member.self?.electionPort, portFlags.electionPort, flags.electionPort, at("electionPort"), serverSetting(node));
+    const { metricsAddress } = broker.config;
+    if (flags.metricsPort !== undefined && metricsAddress === undefined) {
+      throw new OperationalError("ERR_USAGE", `${node.brokerFile} sets no odradek.metrics.port, which --metrics-port ${flags.metricsPort} contradicts: leave the flag out, or add odradek.metrics.port=${at("metricsPort")} to the file`);
+    }
+    expect(metricsAddress?.port, portFlags.metricsPort, flags.metricsPort, at("metricsPort"), settingOf(broker.static, ["odradek.metrics.port"], node.brokerFile));
     expect(listener?.host, "--host", flags.host, flags.host, brokerSetting);
     expect(advertised?.host, "--advertise", flags.advertise, flags.advertise, settingOf(broker.static, advertisedKeys, node.brokerFile));
   }
@@ -255,6 +260,8 @@ function checkDistinct(nodes: readonly ReadNode[]): void {
     if (member.myId !== undefined) claim(`myid ${member.myId}`, `${member.dataDir}/myid`);
     for (const path of broker.config.logDirs) claim(`log directory ${path}`, settingOf(broker.static, ["log.dirs", "log.dir"], node.brokerFile));
     for (const path of new Set([member.dataDir, member.dataLogDir])) claim(`data directory ${path}`, settingOf(node.memberProperties, [path === member.dataDir ? "dataDir" : "dataLogDir"], node.memberFile));
+    const { metricsAddress } = broker.config;
+    if (metricsAddress !== undefined) claim(`address ${metricsAddress.host ?? "0.0.0.0"}:${metricsAddress.port}`, settingOf(broker.static, ["odradek.metrics.port"], node.brokerFile));
     for (const { listenerName, host, port } of broker.config.listeners) claim(`address ${host}:${port}`, settingOf(broker.static, listenerKeys, `${node.brokerFile}: ${listenerName}`));
     if (member.clientAddress !== undefined) claim(`address ${member.clientAddress.host}:${member.clientAddress.port}`, clientPortSetting(node));
     if (member.self !== undefined) {
@@ -266,7 +273,7 @@ function checkDistinct(nodes: readonly ReadNode[]): void {
 
 function describeNode(node: ReadNode): ClusterNode {
   const { id, directory, member, broker } = node;
-  const { listeners, advertisedListeners, interBrokerListenerName } = broker.config;
+  const { listeners, advertisedListeners, interBrokerListenerName, metricsAddress } = broker.config;
   const advertised = must(advertisedListeners.find((endpoint) => endpoint.listenerName === interBrokerListenerName), "the listener between brokers, which reading has checked");
   if (listeners.some((listener) => listener.port === 0) || advertised.port === 0) {
     throw new OperationalError("ERR_CLUSTER_DIRECTORY", `${settingOf(broker.static, listenerKeys, node.brokerFile)}: a port that the system chooses can't be told to clients; name one`);
@@ -286,6 +293,7 @@ function describeNode(node: ReadNode): ClusterNode {
     listens: [
       ...listeners.map(({ host, port }) => ({ flag: portFlags.kafkaPort, host: host === "" ? "::" : host, port })),
       { flag: portFlags.zookeeperPort, ...clientAddress },
+      ...(metricsAddress === undefined ? [] : [{ flag: portFlags.metricsPort, host: metricsAddress.host ?? "::", port: metricsAddress.port }]),
       ...(self === undefined
         ? []
         : [

@@ -4,7 +4,7 @@ import { errorCode, toError } from "../lib/error.ts";
 import { parseProperties } from "../lib/properties.ts";
 import { nodeCountWarnings, nodeFiles, planNodes, type ClusterPlan } from "./layout.ts";
 
-const plan: ClusterPlan = { directory: "/c", nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, host: "localhost", advertise: undefined };
+const plan: ClusterPlan = { directory: "/c", nodes: 3, kafkaPort: 9092, zookeeperPort: 2181, quorumPort: 2888, electionPort: 3888, metricsPort: undefined, host: "localhost", advertise: undefined };
 
 function filesOf(changed: Partial<ClusterPlan>, id: number): { path: string; values: Record<string, string>; text: string }[] {
   const whole = { ...plan, ...changed };
@@ -23,7 +23,7 @@ function refusal(changed: Partial<ClusterPlan>): string {
 }
 
 test("node i has the directory node-i, and of each kind the first port plus i - 1", () => {
-  expect(planNodes(plan)[2]).toEqual({ id: 3, directory: "/c/node-3", kafkaPort: 9094, zookeeperPort: 2183, quorumPort: 2890, electionPort: 3890 });
+  expect(planNodes(plan)[2]).toEqual({ id: 3, directory: "/c/node-3", kafkaPort: 9094, zookeeperPort: 2183, quorumPort: 2890, electionPort: 3890, metricsPort: undefined });
 });
 
 describe("a node's files", () => {
@@ -91,6 +91,15 @@ describe("a node's files", () => {
   });
 });
 
+test("a node serves metrics on its own port of those that follow --metrics-port, at --host, and not at all without it", () => {
+  const keys = ["odradek.metrics.port", "odradek.metrics.host"];
+  const of = (changed: Partial<ClusterPlan>): unknown[] => keys.map((key) => filesOf(changed, 1)[1]?.values[key]);
+  expect(of({})).toEqual([undefined, undefined]);
+  expect(of({ metricsPort: 9404 })).toEqual(["9404", "localhost"]);
+  expect(filesOf({ metricsPort: 9404 }, 3)[1]?.values["odradek.metrics.port"]).toBe("9406");
+  expect(of({ metricsPort: 9404, host: "0.0.0.0", advertise: "a" })).toEqual(["9404", undefined]);
+});
+
 describe("refused, with the flag's name", () => {
   test.each<[Partial<ClusterPlan>, RegExp]>([
     [{ nodes: 0 }, /^--nodes 0: expected/],
@@ -99,6 +108,7 @@ describe("refused, with the flag's name", () => {
     [{ electionPort: 65_534 }, /^--election-port 65534: node 3 would have the port 65536/],
     [{ quorumPort: 3886 }, /^--quorum-port 3886 and --election-port 3888: .*overlap/],
     [{ kafkaPort: 2183 }, /^--kafka-port 2183 and --zookeeper-port 2181: .*overlap/],
+    [{ metricsPort: 9094 }, /^--kafka-port 9092 and --metrics-port 9094: .*overlap/],
     [{ host: "0.0.0.0" }, /^--host 0\.0\.0\.0: .*--advertise/],
     [{ host: "::" }, /^--host ::: .*--advertise/],
     [{ host: "a b" }, /^--host a b: expected/],

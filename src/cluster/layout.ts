@@ -10,19 +10,22 @@ export interface ClusterPlan {
   readonly zookeeperPort: number;
   readonly quorumPort: number;
   readonly electionPort: number;
+  /** Undefined: no metrics are served. */
+  readonly metricsPort: number | undefined;
   /** A name or an address to listen on; 0.0.0.0 and :: stand for all of the machine's. */
   readonly host: string;
   /** What clients are told to connect to, where it is not `host`. */
   readonly advertise: string | undefined;
 }
 
-export type PortKind = "kafkaPort" | "zookeeperPort" | "quorumPort" | "electionPort";
+export type PortKind = "kafkaPort" | "zookeeperPort" | "quorumPort" | "electionPort" | "metricsPort";
 
-export interface NodePlan extends Readonly<Record<PortKind, number>> {
+export interface NodePlan extends Readonly<Record<Exclude<PortKind, "metricsPort">, number>> {
   /** broker.id and the content of myid: 1, 2, … */
   readonly id: number;
   /** Absolute. */
   readonly directory: string;
+  readonly metricsPort: number | undefined;
 }
 
 export interface PlannedFile {
@@ -36,9 +39,10 @@ export const portFlags: Readonly<Record<PortKind, string>> = {
   zookeeperPort: "--zookeeper-port",
   quorumPort: "--quorum-port",
   electionPort: "--election-port",
+  metricsPort: "--metrics-port",
 };
 
-const portKinds: readonly PortKind[] = ["kafkaPort", "zookeeperPort", "quorumPort", "electionPort"];
+const portKinds: readonly PortKind[] = ["kafkaPort", "zookeeperPort", "quorumPort", "electionPort", "metricsPort"];
 
 const PORT_MAX = 65_535;
 
@@ -56,14 +60,17 @@ export function planNodes(plan: ClusterPlan): NodePlan[] {
     zookeeperPort: plan.zookeeperPort + index,
     quorumPort: plan.quorumPort + index,
     electionPort: plan.electionPort + index,
+    metricsPort: plan.metricsPort === undefined ? undefined : plan.metricsPort + index,
   }));
 }
 
 /** The ports that a plan's nodes open. Throws as `planNodes`. */
 export function planListens(plan: ClusterPlan): Listen[] {
-  const listen = (node: NodePlan, kind: PortKind, host: string): Listen => ({ flag: portFlags[kind], host, port: node[kind] });
   const ofMembers: readonly PortKind[] = plan.nodes === 1 ? [] : ["quorumPort", "electionPort"];
-  return planNodes(plan).flatMap((node) => [listen(node, "kafkaPort", plan.host), listen(node, "zookeeperPort", plan.host), ...ofMembers.map((kind) => listen(node, kind, peerHost(plan)))]);
+  return planNodes(plan).flatMap((node) => {
+    const listen = (kind: PortKind, host: string): Listen[] => (node[kind] === undefined ? [] : [{ flag: portFlags[kind], host, port: node[kind] }]);
+    return [...listen("kafkaPort", plan.host), ...listen("zookeeperPort", plan.host), ...ofMembers.flatMap((kind) => listen(kind, peerHost(plan))), ...listen("metricsPort", plan.host)];
+  });
 }
 
 export function nodeDirectory(directory: string, id: number): string {
@@ -113,7 +120,7 @@ function zookeeperProperties(plan: ClusterPlan, { id, directory, zookeeperPort }
   );
 }
 
-function serverProperties(plan: ClusterPlan, { id, directory, kafkaPort }: NodePlan): string {
+function serverProperties(plan: ClusterPlan, { id, directory, kafkaPort, metricsPort }: NodePlan): string {
   const replicas = Math.min(3, plan.nodes);
   const inSync = replicas === 3 ? 2 : 1;
   const ensemble = planNodes(plan).map((peer) => `${bracketed(peerHost(plan))}:${peer.zookeeperPort}`);
@@ -137,6 +144,9 @@ function serverProperties(plan: ClusterPlan, { id, directory, kafkaPort }: NodeP
     "",
     "# A new group's first member need not wait for others.",
     setting("group.initial.rebalance.delay.ms", "0"),
+    ...(metricsPort === undefined
+      ? []
+      : ["", "# Where the node, broker and member, serves /metrics and /ready.", setting("odradek.metrics.port", String(metricsPort)), ...(isEverywhere(plan.host) ? [] : [setting("odradek.metrics.host", plan.host)])]),
   );
 }
 
@@ -167,14 +177,15 @@ function checkPlan(plan: ClusterPlan): void {
   // myid is at most 254 where extended types are on, and broker.id must stay below reserved.broker.max.id.
   expect(Number.isInteger(nodes) && nodes >= 1 && nodes <= 254, `--nodes ${nodes}: expected a whole number from 1 to 254`);
   expect(!directory.includes(","), `--dir ${directory}: a comma in the path would part it in log.dirs, which is a list`);
-  for (const kind of portKinds) {
-    const first = plan[kind];
+  const kinds = portKinds.filter((kind) => plan[kind] !== undefined);
+  for (const kind of kinds) {
+    const first = plan[kind] ?? 0;
     expect(Number.isInteger(first) && first >= 1 && first <= PORT_MAX, `${portFlags[kind]} ${first}: expected a whole number from 1 to ${PORT_MAX}`);
     expect(first + nodes - 1 <= PORT_MAX, `${portFlags[kind]} ${first}: node ${nodes} would have the port ${first + nodes - 1}, and the last is ${PORT_MAX}`);
   }
-  for (const [index, kind] of portKinds.entries()) {
-    for (const other of portKinds.slice(index + 1)) {
-      const apart = Math.abs(plan[kind] - plan[other]) >= nodes;
+  for (const [index, kind] of kinds.entries()) {
+    for (const other of kinds.slice(index + 1)) {
+      const apart = Math.abs((plan[kind] ?? 0) - (plan[other] ?? 0)) >= nodes;
       expect(apart, `${portFlags[kind]} ${plan[kind]} and ${portFlags[other]} ${plan[other]}: each node has the port after its neighbour's, so that with ${nodes} nodes the two overlap`);
     }
   }

@@ -2,8 +2,7 @@ import process from "node:process";
 import { realHost } from "../host/real/host.ts";
 import { must } from "../lib/assert.ts";
 import { errorCode, toError } from "../lib/error.ts";
-import type { Broker } from "../kafka/broker/broker.ts";
-import { startKafkaBroker } from "../node/kafka-broker.ts";
+import { ObservedBroker } from "../node/observed-broker.ts";
 import { MemberThread } from "./member-thread.ts";
 import type { NodeOrder, NodeReport } from "./node-messages.ts";
 
@@ -15,7 +14,7 @@ import type { NodeOrder, NodeReport } from "./node-messages.ts";
 const [serverProperties, zookeeperProperties] = process.argv.slice(2);
 const host = realHost({ logLevel: "info" });
 let member: MemberThread | undefined;
-let broker: Broker | undefined;
+let broker: ObservedBroker | undefined;
 let stopping = false;
 
 function report(said: NodeReport, sent: () => void = () => undefined): void {
@@ -71,7 +70,7 @@ process.on("message", (order: NodeOrder) => {
 async function start(): Promise<void> {
   member = await MemberThread.start({ zookeeperProperties: must(zookeeperProperties, "the path of zookeeper.properties") });
   void endWith(member);
-  broker = await startKafkaBroker(host, must(serverProperties, "the path of server.properties"), []);
+  broker = await ObservedBroker.start(host, must(serverProperties, "the path of server.properties"), [], [member]);
   report({ kind: "serving" });
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { brokerKeys } from "../../src/kafka/config/broker-keys.ts";
+import { ownKeys } from "../../src/kafka/config/keys/own.ts";
 import { dynamicOnlyKeys } from "../../src/kafka/config/keys/coordinator.ts";
 import { topicKeys } from "../../src/kafka/config/topic-config.ts";
 import type { ConfigKey, ConfigTable } from "../../src/lib/config/key.ts";
@@ -62,6 +63,11 @@ for itself or for all brokers as well. \`listener.name.<name>.<key>\` sets a key
 ${heading("Change")}
 ${rows(brokerKeys, (key) => key.update)}
 
+This project's own, which Apache's broker ignores with a warning:
+
+${heading("Change")}
+${rows(ownKeys, (key) => key.update)}
+
 Only in ZooKeeper, never in the file:
 
 ${heading("Change")}
@@ -89,7 +95,7 @@ test("docs/config.md shows what the tables say (npm run docs:config rewrites it)
 });
 
 test("every key's documentation is one sentence without a final stop, and every key without effect says why", () => {
-  for (const [name, key] of Object.entries({ ...brokerKeys, ...topicKeys, ...dynamicOnlyKeys, ...memberKeys } as ConfigTable)) {
+  for (const [name, key] of Object.entries({ ...brokerKeys, ...topicKeys, ...dynamicOnlyKeys, ...ownKeys, ...memberKeys } as ConfigTable)) {
     expect(`${name}: ${key.doc}`).toMatch(/: [A-Z].*[^.]$/);
     expect(key.effect === "honoured").toBe(key.reason === undefined);
   }

@@ -79,6 +79,22 @@ test("imports follow the table", () => {
   expect(wrong).toEqual([]);
 });
 
+/** What the benchmark stands on, from the package's root. */
+const BENCH = ["bench/", "test/support/", "src/index.ts", "src/kafka/client/", "src/kafka/protocol/", "src/zookeeper/client/", "src/cluster/", "src/host/", "src/lib/"];
+
+test("the benchmark stands on clients and on the tests' support, and nothing stands on it", () => {
+  const root = resolve(SRC, "..");
+  const wrong: string[] = [];
+  for (const file of readdirSync(resolve(root, "bench"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
+    for (const match of readFileSync(resolve(root, "bench", file), "utf8").matchAll(/(?:from|import)\s+["'](\.{1,2}\/[^"']+)["']/g)) {
+      const imported = relative(root, resolve(root, "bench", dirname(file), match[1] ?? ""));
+      if (!BENCH.some((allowed) => imported.startsWith(allowed)) && !(file.startsWith("micro/") && imported.startsWith("src/"))) wrong.push(`bench/${file} imports ${imported}: bench may import ${BENCH.join(", ")}, its micro-benchmarks all of src`);
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect(files.filter((file) => importsOf(file).some((imported) => imported.startsWith("../bench")))).toEqual([]);
+});
+
 test("every file is reached: from the package's entry, a command or a test", () => {
   const imported = new Set(files.flatMap(importsOf));
   const tests = readdirSync(resolve(SRC, "../test"), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));

@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { packageRoot } from "./package-root.ts";
 import { run, type Finished } from "./processes.ts";
 
 /** Outside the project's own tree, so that a clean checkout finds what an earlier one fetched. */
-const CACHE = process.env["ODRADEK_TEST_CACHE"] ?? resolve(import.meta.dirname, "../../.cache");
+const CACHE = process.env["ODRADEK_TEST_CACHE"] ?? join(packageRoot, ".cache");
 
 /** group:artifact:version, as Maven names what it has. */
 export type Artifact = `${string}:${string}:${string}`;

@@ -15,11 +15,13 @@ export interface Ready {
   readonly pids: { readonly up: number; readonly nodes: Readonly<Record<string, number>> };
 }
 
-/** Where `odradek up` is told to put a cluster of three: a directory and twelve ports that were free a moment ago. */
+/** Where `odradek up` is told to put a cluster of three: a directory and fifteen ports that were free a moment ago. */
 export interface Place {
   readonly directory: string;
   readonly flags: readonly string[];
   readonly kafkaPort: number;
+  /** Not among the flags: metrics are served where somebody asks for them. */
+  readonly metricsPort: number;
   remove(): void;
 }
 
@@ -27,10 +29,10 @@ export async function freePlace(): Promise<Place> {
   const directory = temporaryDirectory();
   for (;;) {
     const first = randomInt(10_000, 32_000);
-    const ports = Array.from({ length: 12 }, (_, at) => first + at);
+    const ports = Array.from({ length: 15 }, (_, at) => first + at);
     if (!(await Promise.all(ports.map(isFree))).every(Boolean)) continue;
     const flags = ["--dir", directory.path, "--kafka-port", String(first), "--zookeeper-port", String(first + 3), "--quorum-port", String(first + 6), "--election-port", String(first + 9)];
-    return { directory: directory.path, flags, kafkaPort: first, remove: () => directory.remove() };
+    return { directory: directory.path, flags, kafkaPort: first, metricsPort: first + 12, remove: () => directory.remove() };
   }
 }
 

@@ -40,6 +40,10 @@ export class SimulatedBrokers {
     return must(this.#nodes.get(id), `node of broker ${id}`);
   }
 
+  broker(id: number): Broker {
+    return must(this.#running.get(id), `broker ${id}`);
+  }
+
   /** In a new process where the last one has ended; resolves when it serves. */
   async start(id: number): Promise<void> {
     const node = this.node(id);

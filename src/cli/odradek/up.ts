@@ -19,6 +19,7 @@ export interface UpOptions {
   readonly zookeeperPort?: number;
   readonly quorumPort?: number;
   readonly electionPort?: number;
+  readonly metricsPort?: number;
   readonly host?: string;
   readonly advertise?: string;
   readonly detach?: boolean;

@@ -9,12 +9,21 @@ export const realClock: Clock = {
 /** Node fires a timer of a longer delay at once. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
-export const realTimers: Timers = {
-  after(delayMs, callback) {
-    const handle = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
-    return { cancel: () => clearTimeout(handle) };
-  },
-  soon(callback) {
-    setImmediate(callback);
-  },
-};
+/** `enter` is called first in each callback. */
+export function realTimers(enter: () => void): Timers {
+  return {
+    after(delayMs, callback) {
+      const handle = setTimeout(() => {
+        enter();
+        callback();
+      }, Math.min(delayMs, DELAY_MS_MAX));
+      return { cancel: () => clearTimeout(handle) };
+    },
+    soon(callback) {
+      setImmediate(() => {
+        enter();
+        callback();
+      });
+    },
+  };
+}

@@ -69,28 +69,36 @@ const ownDisk: Omit<Disk, "open" | "openSync"> = {
   },
 };
 
-/** The same disk, with another way to sync the data of its files. */
-export function diskSyncingBy(dataSync: DataSync): Disk {
+/** What else a disk does than to call the system. */
+export interface DiskHooks {
+  /** Called first when an operation on an open file has ended. */
+  readonly enter: () => void;
+  /** Syncs the data of an open file. */
+  readonly dataSync: DataSync;
+}
+
+export function diskWith({ enter = () => undefined, dataSync = fs.fdatasync }: Partial<DiskHooks> = {}): Disk {
+  const hooks: DiskHooks = { enter, dataSync };
   return {
     ...ownDisk,
-    open: (path, mode) => callbackToPromise<number>((done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd, dataSync)),
-    openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644), dataSync),
+    open: (path, mode) => callbackToPromise<number>(enter, (done) => fs.open(path, OPEN_FLAGS[mode], 0o644, done)).then((fd) => new DescriptorFile(path, fd, hooks)),
+    openSync: (path, mode) => new DescriptorFile(path, fs.openSync(path, OPEN_FLAGS[mode], 0o644), hooks),
   };
 }
 
 class DescriptorFile implements File {
   readonly path: string;
   readonly #fd: number;
-  readonly #dataSync: DataSync;
+  readonly #hooks: DiskHooks;
   /** Keeps asynchronous writes, truncations and syncs in the order of their calls. */
   #tail: Promise<void> = Promise.resolve();
   /** Writes and truncations that are under way. */
   #changes = 0;
 
-  constructor(path: string, fd: number, dataSync: DataSync) {
+  constructor(path: string, fd: number, hooks: DiskHooks) {
     this.path = path;
     this.#fd = fd;
-    this.#dataSync = dataSync;
+    this.#hooks = hooks;
   }
 
   sizeSync(): number {
@@ -162,7 +170,7 @@ class DescriptorFile implements File {
   }
 
   dataSync(): Promise<void> {
-    return this.#inOrder(() => this.#called<void>((done) => this.#dataSync(this.#fd, done)));
+    return this.#inOrder(() => this.#called<void>((done) => this.#hooks.dataSync(this.#fd, done)));
   }
 
   close(): Promise<void> {
@@ -176,7 +184,7 @@ class DescriptorFile implements File {
 
   async #called<T>(start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
     try {
-      return await callbackToPromise<T>(start);
+      return await callbackToPromise<T>(this.#hooks.enter, start);
     } catch (error) {
       throw this.#withPath(error);
     }
@@ -218,7 +226,7 @@ class DescriptorFile implements File {
   }
 }
 
-export const realDisk: Disk = diskSyncingBy(fs.fdatasync);
+export const realDisk: Disk = diskWith();
 
 /** What is left of `chunks` after `count` bytes. Empty chunks go too, so that a rest is never empty bytes only. */
 function dropBytes(chunks: readonly Buffer[], count: number): readonly Buffer[] {
@@ -233,9 +241,10 @@ function dropBytes(chunks: readonly Buffer[], count: number): readonly Buffer[] 
   return skip === 0 && index === 0 ? chunks : [first.subarray(skip), ...chunks.slice(index + 1)];
 }
 
-function callbackToPromise<T>(start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
+function callbackToPromise<T>(enter: () => void, start: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     start((error, value) => {
+      enter();
       if (error === null || error === undefined) resolve(value as T);
       else reject(error);
     });

@@ -1,10 +1,11 @@
 import { hostname } from "node:os";
 import { isOperational, plainMessage } from "../../lib/error.ts";
 import type { Host } from "../host.ts";
+import { CallbackTimes } from "./callbacks.ts";
 import { realClock, realTimers } from "./clock.ts";
-import { diskSyncingBy, realDisk } from "./disk.ts";
+import { diskWith } from "./disk.ts";
 import { realLogger, type LogLevel } from "./log.ts";
-import { realNetwork } from "./net.ts";
+import { networkOf } from "./net.ts";
 import { realRandom } from "./random.ts";
 import { dataSyncApart } from "./sync-thread.ts";
 
@@ -19,14 +20,21 @@ export interface RealHostOptions {
   readonly syncsApart?: boolean;
 }
 
+export interface RealHost extends Host {
+  /** Of what this host has called; measured once somebody has begun it. */
+  readonly callbacks: CallbackTimes;
+}
+
 /** This machine. */
-export function realHost(options: RealHostOptions): Host {
+export function realHost(options: RealHostOptions): RealHost {
   const log = realLogger({ level: options.logLevel });
+  const callbacks = new CallbackTimes();
   return {
+    callbacks,
     clock: realClock,
-    timers: realTimers,
-    net: realNetwork,
-    disk: options.syncsApart === true ? diskSyncingBy(dataSyncApart()) : realDisk,
+    timers: realTimers(callbacks.enter),
+    net: networkOf(callbacks.enter),
+    disk: diskWith({ enter: callbacks.enter, ...(options.syncsApart === true && { dataSync: dataSyncApart() }) }),
     random: realRandom,
     log,
     hostName: hostname(),

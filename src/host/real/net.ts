@@ -15,49 +15,55 @@ const END_MS_MAX = 30_000;
 /** How many free ports of a name's first address are tried at its others. */
 const FREE_PORT_TRIES = 20;
 
-export const realNetwork: Network = {
-  /** A name is listened on at each address that it has and this machine can open. */
-  async listen(options: ListenOptions, onConnection) {
-    const { host, port } = options;
-    if (host === undefined || isIP(host) !== 0) return new ServerListener([await listenAt(host, port, onConnection)]);
-    const addresses = await addressesOf(host);
-    for (let tries = 1; ; tries++) {
-      try {
-        return new ServerListener(await listenAtAll(addresses, port, onConnection));
-      } catch (error) {
-        // The port that the system chose at the first address belongs to somebody else at another.
-        if (port !== 0 || errorCode(error) !== "EADDRINUSE" || tries === FREE_PORT_TRIES) throw error;
+export const realNetwork: Network = networkOf(() => undefined);
+
+/** `enter` is called first when bytes arrive on a connection, or may be sent again. */
+export function networkOf(enter: () => void): Network {
+  return {
+    /** A name is listened on at each address that it has and this machine can open. */
+    async listen(options: ListenOptions, onConnection) {
+      const { host, port } = options;
+      const accept = (socket: Socket): void => onConnection(new SocketConnection(socket, enter));
+      if (host === undefined || isIP(host) !== 0) return new ServerListener([await listenAt(host, port, accept)]);
+      const addresses = await addressesOf(host);
+      for (let tries = 1; ; tries++) {
+        try {
+          return new ServerListener(await listenAtAll(addresses, port, accept));
+        } catch (error) {
+          // The port that the system chose at the first address belongs to somebody else at another.
+          if (port !== 0 || errorCode(error) !== "EADDRINUSE" || tries === FREE_PORT_TRIES) throw error;
+        }
       }
-    }
-  },
+    },
 
-  connect(options: ConnectOptions) {
-    return new Promise<Connection>((resolve, reject) => {
-      const socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true, allowHalfOpen: true });
-      const timer = setTimeout(() => {
-        socket.destroy();
-        reject(new OperationalError("ETIMEDOUT", `no answer from ${options.host}:${options.port} within ${options.timeoutMs} ms`));
-      }, options.timeoutMs);
-      socket.once("error", (error) => {
-        clearTimeout(timer);
-        // Where a name has several addresses, each failed in its own way, and the error that holds them says nothing.
-        reject(error instanceof AggregateError ? new OperationalError(errorCode(error) ?? "ECONNREFUSED", error.errors.map((one: Error) => one.message).join("; "), { cause: error }) : error);
+    connect(options: ConnectOptions) {
+      return new Promise<Connection>((resolve, reject) => {
+        const socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true, allowHalfOpen: true });
+        const timer = setTimeout(() => {
+          socket.destroy();
+          reject(new OperationalError("ETIMEDOUT", `no answer from ${options.host}:${options.port} within ${options.timeoutMs} ms`));
+        }, options.timeoutMs);
+        socket.once("error", (error) => {
+          clearTimeout(timer);
+          // Where a name has several addresses, each failed in its own way, and the error that holds them says nothing.
+          reject(error instanceof AggregateError ? new OperationalError(errorCode(error) ?? "ECONNREFUSED", error.errors.map((one: Error) => one.message).join("; "), { cause: error }) : error);
+        });
+        socket.once("connect", () => {
+          clearTimeout(timer);
+          socket.removeAllListeners("error");
+          socket.pause();
+          resolve(new SocketConnection(socket, enter));
+        });
       });
-      socket.once("connect", () => {
-        clearTimeout(timer);
-        socket.removeAllListeners("error");
-        socket.pause();
-        resolve(new SocketConnection(socket));
-      });
-    });
-  },
-};
+    },
+  };
+}
 
-async function listenAt(host: string | undefined, port: number, onConnection: (connection: Connection) => void): Promise<Server> {
+async function listenAt(host: string | undefined, port: number, accept: (socket: Socket) => void): Promise<Server> {
   const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     // A connection that was reset before it was accepted has no address left.
     if (socket.remoteAddress === undefined) socket.destroy();
-    else onConnection(new SocketConnection(socket));
+    else accept(socket);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -72,13 +78,13 @@ async function listenAt(host: string | undefined, port: number, onConnection: (c
 }
 
 /** On one port at all of the addresses, or nowhere. Those that this machine lacks are left out as long as one is had. */
-async function listenAtAll(addresses: readonly string[], port: number, onConnection: (connection: Connection) => void): Promise<Server[]> {
+async function listenAtAll(addresses: readonly string[], port: number, accept: (socket: Socket) => void): Promise<Server[]> {
   const servers: Server[] = [];
   let missing: unknown;
   try {
     for (const address of addresses) {
       try {
-        servers.push(await listenAt(address, portOf(servers) ?? port, onConnection));
+        servers.push(await listenAt(address, portOf(servers) ?? port, accept));
       } catch (error) {
         const code = errorCode(error);
         if (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT") throw error;
@@ -136,16 +142,18 @@ class SocketConnection implements Connection {
   readonly localHost: string;
   readonly localPort: number;
   readonly #socket: Socket;
+  readonly #enter: () => void;
   #corked = false;
   #ending = false;
   #error: Error | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, enter: () => void) {
     this.remoteHost = plainAddress(socket.remoteAddress ?? "");
     this.remotePort = socket.remotePort ?? 0;
     this.localHost = plainAddress(socket.localAddress ?? "");
     this.localPort = socket.localPort ?? 0;
     this.#socket = socket;
+    this.#enter = enter;
     socket.on("error", (error) => {
       this.#error = error;
     });
@@ -162,9 +170,13 @@ class SocketConnection implements Connection {
   start(handlers: ConnectionHandlers): void {
     const socket = this.#socket;
     socket.on("data", (chunk: Buffer) => {
+      this.#enter();
       if (!this.#ending) handlers.data(chunk);
     });
-    socket.on("drain", () => handlers.drain?.());
+    socket.on("drain", () => {
+      this.#enter();
+      handlers.drain?.();
+    });
     socket.on("end", () => (handlers.end === undefined ? socket.end() : handlers.end()));
     socket.on("close", () => handlers.close(this.#error));
     if (socket.destroyed) process.nextTick(() => handlers.close(this.#error));

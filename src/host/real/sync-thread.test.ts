@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { afterAll, expect, test } from "vitest";
-import { diskSyncingBy } from "./disk.ts";
+import { diskWith } from "./disk.ts";
 import { dataSyncApart, type DataSync } from "./sync-thread.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "odradek-sync-"));
@@ -64,7 +64,7 @@ test("an error of the sync reaches who waits for it, in the pool and in the thre
 
 test("a file's writes, syncs and its close keep their order with syncs apart", async () => {
   const other = fs.openSync(join(directory, "d"), "w");
-  const disk = diskSyncingBy(await apart(other));
+  const disk = diskWith({ dataSync: await apart(other) });
   const file = await disk.open(join(directory, "c"), "write");
   await Promise.all([file.write([Buffer.from("ab")], 0), file.dataSync(), file.write([Buffer.from("cd")], 2), file.dataSync(), file.close()]);
   expect((await disk.readFile(file.path)).toString()).toBe("abcd");

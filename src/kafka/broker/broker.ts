@@ -3,6 +3,7 @@ import type { Logger } from "../../host/log.ts";
 import type { Timer } from "../../host/clock.ts";
 import { must } from "../../lib/assert.ts";
 import { OperationalError, toError } from "../../lib/error.ts";
+import type { Family } from "../../lib/metrics.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import { randomUuid } from "../../lib/uuid.ts";
 import { ZooKeeperClient } from "../../zookeeper/client/client.ts";
@@ -16,6 +17,7 @@ import { Controller } from "../controller/controller.ts";
 import { GroupCoordinator, type GroupConfig } from "../coordinators/group/group-coordinator.ts";
 import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts";
 import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
+import { RequestMetrics } from "../network/request-metrics.ts";
 import { Server } from "../network/server.ts";
 import type { Route } from "../network/request.ts";
 import { GROUP_METADATA_TOPIC, isInternalTopic } from "../protocol/internal-topics.ts";
@@ -66,6 +68,7 @@ import { offsetForLeaderEpochRoute } from "./handlers/offset-for-leader-epoch.ts
 import { produceRoute } from "./handlers/produce.ts";
 import { syncGroupRoute } from "./handlers/sync-group.ts";
 import { MetadataCache } from "./metadata-cache.ts";
+import { brokerFamilies } from "./metrics.ts";
 import { OffsetsTopic } from "./offsets-topic.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { refuseSharedEndpoints } from "./registration.ts";
@@ -104,6 +107,16 @@ export class Broker {
   /** Those that can be used. */
   get partitions(): Iterable<Partition> {
     return this.#parts.replicas.partitions;
+  }
+
+  /** What it measures; to be read until it has stopped. */
+  get families(): readonly Family[] {
+    return this.#parts.families;
+  }
+
+  /** Why clients should not come here, in words; undefined: it is registered and serves. */
+  get unready(): string | undefined {
+    return this.#parts.unready();
   }
 
   /** To look at. */
@@ -159,6 +172,8 @@ interface Parts {
   readonly replicas: ReplicaManager;
   readonly groups: GroupCoordinator;
   readonly stops: readonly (() => Promise<void>)[];
+  readonly families: readonly Family[];
+  unready(): string | undefined;
   leave(handsOver: boolean): Promise<void>;
 }
 
@@ -298,6 +313,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       onTopicGone: (topic) => {
         topicIds.forget(topic);
         topicConfigs.forget(topic);
+        manager.traffic.forget(topic);
       },
       onPartitionsGone: (partitions) => groups.partitionsDeleted(partitions),
     }),
@@ -357,9 +373,10 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     await manager.close();
     await replication.settled();
   });
+  const requests = new RequestMetrics();
   const listeners: BoundListener[] = [];
   for (const endpoint of config.listeners) {
-    const server = new Server(host, serverOptions(settings, endpoint), routes);
+    const server = new Server(host, serverOptions(settings, endpoint), routes, requests);
     await bind(server, endpoint);
     listeners.push({ endpoint, server });
     stops.push(() => server.close());
@@ -430,15 +447,37 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => Promise.resolve(conversions.close()));
   for (const { server } of listeners) server.process();
   // Before all stops: the broker still serves while the controller gives its partitions to others.
+  let state: number = BrokerState.running;
   const leave = async (handsOver: boolean): Promise<void> => {
+    state = config.controlledShutdownEnable && handsOver ? BrokerState.handingOver : BrokerState.stopping;
     manager.beginShutdown();
     if (!config.controlledShutdownEnable || !handsOver) return;
     const { controlledShutdownMaxRetries: attempts, controlledShutdownRetryBackoffMs: backoffMs } = config;
     await handOver({ host, brokerId, brokerEpoch: () => brokerEpoch, endpoint: controllerAt, open: toBroker, attempts, backoffMs });
   };
   log.info(`broker ${brokerId} serves ${listeners.map(({ endpoint, server }) => `${endpoint.listenerName}://${endpoint.host}:${server.port}`).join(", ")}`, { clusterId });
-  return { brokerId, clusterId, listeners, replicas: manager, groups, stops, leave };
+  const unready = (): string | undefined => {
+    if (state !== BrokerState.running) return "it is stopping";
+    if (client.state !== "connected") return "it has no connection to ZooKeeper";
+    return gate.isOpen() ? undefined : "it has not heard from the controller yet";
+  };
+  const families = brokerFamilies({
+    clock: host.clock,
+    requests,
+    replicas: manager,
+    inSyncMin,
+    logTimes: logs.times,
+    offlineLogDirectories: () => logs.directories.filter((directory) => directory.failure !== undefined).length,
+    controller: running,
+    groups,
+    connections: () => listeners.map(({ endpoint, server }) => [endpoint.listenerName, server.connectionCount]),
+    state: () => state,
+  });
+  return { brokerId, clusterId, listeners, replicas: manager, groups, stops, leave, families, unready };
 }
+
+/** Source: kafka/server/BrokerStates.scala. */
+const BrokerState = { running: 3, handingOver: 6, stopping: 7 } as const;
 
 function groupConfigOf(config: BrokerConfig): GroupConfig {
   const acks = config.offsetsCommitRequiredAcks;

@@ -40,7 +40,7 @@ export interface GateOptions {
  * answer them before, that there are no brokers and no topics: the first request of many a client to a broker that
  * has just come back. Deliberate; docs/compat.md.
  */
-export function gateUntilMetadata(routes: readonly Route[], options: GateOptions): { readonly routes: Route[]; close(): void } {
+export function gateUntilMetadata(routes: readonly Route[], options: GateOptions): { readonly routes: Route[]; isOpen(): boolean; close(): void } {
   const { metadata, timers, topics } = options;
   let open = false;
   let close: () => unknown = () => undefined;
@@ -63,5 +63,5 @@ export function gateUntilMetadata(routes: readonly Route[], options: GateOptions
     ...route,
     handle: (request, context) => (open || options.passes(route.api, request) ? route.handle(request, context) : opened.then(() => route.handle(request, context))),
   }));
-  return { routes: gated, close: () => void close() };
+  return { routes: gated, isOpen: () => open, close: () => void close() };
 }

@@ -243,3 +243,10 @@ test("zookeeper.connect names members, then a path if wanted", () => {
 test("a file without zookeeper.connect says what is missing", () => {
   expect(() => readBrokerConfig(parseProperties("", "server.properties"), "server.properties")).toThrow(/server\.properties: zookeeper\.connect is missing, expected host:port/);
 });
+
+test("this project's own settings are read, checked with all others, and not named as unknown", () => {
+  expect(config("").metricsAddress).toBeUndefined();
+  expect(config("odradek.metrics.port=9404").metricsAddress).toEqual({ host: undefined, port: 9404 });
+  expect(config("odradek.metrics.port=9404\nodradek.metrics.host=localhost").metricsAddress).toEqual({ host: "localhost", port: 9404 });
+  expect(problems("odradek.metrics.port=x")).toEqual([expect.stringMatching(/:2: odradek\.metrics\.port=x: expected /)]);
+});

@@ -5,6 +5,7 @@ import type { Properties } from "../../lib/properties.ts";
 import type { ApiVersion } from "./api-version.ts";
 import { parseApiVersion, recordVersion } from "./api-version.ts";
 import { brokerKeys } from "./broker-keys.ts";
+import { ownKeys } from "./keys/own.ts";
 import { listenerConnectionsMax, parseListenerKey } from "./listener-keys.ts";
 import type { Endpoint, SecurityProtocol } from "./listeners.ts";
 import { parseEndpoints, parseProtocolMap, securityProtocols, servedProtocols, splitList } from "./listeners.ts";
@@ -27,6 +28,8 @@ interface Derived {
   readonly interBrokerProtocolVersion: ApiVersion;
   /** What a topic without settings of its own goes by. */
   readonly topicDefaults: TopicConfig;
+  /** Where /metrics and /ready are; undefined: nowhere. */
+  readonly metricsAddress: { readonly host: string | undefined; readonly port: number } | undefined;
 }
 
 /** Keys whose part in a broker's life is played by one of the derived settings. */
@@ -53,7 +56,9 @@ export interface BrokerReading {
  * to mend. `origin` names the whole, as a rule the file.
  */
 export function readBrokerConfig(properties: Properties, origin: string): BrokerReading {
-  const reading = new ConfigReading(brokerKeys, properties, { origin, accepts: (key) => parseListenerKey(key) !== undefined });
+  const reading = new ConfigReading(brokerKeys, properties, { origin, accepts: (key) => parseListenerKey(key) !== undefined || Object.hasOwn(ownKeys, key) });
+  const own = new ConfigReading(ownKeys, properties, { origin, accepts: () => true });
+  reading.problems.push(...own.problems);
   const { values } = reading;
   const endpoints = readListeners(reading);
   const interBrokerProtocolVersion = must(parseApiVersion(values.interBrokerProtocolVersion), "inter.broker.protocol.version");
@@ -73,6 +78,7 @@ export function readBrokerConfig(properties: Properties, origin: string): Broker
     logDirs,
     interBrokerProtocolVersion,
     topicDefaults,
+    metricsAddress: own.values.odradekMetricsPort === undefined ? undefined : { host: own.values.odradekMetricsHost, port: own.values.odradekMetricsPort },
   };
   return { config, warnings: reading.warnings.map((warning) => warning.message) };
 }

@@ -8,6 +8,7 @@ import type { alterIsrRequest, alterIsrResponse } from "../protocol/messages/alt
 import type { controlledShutdownRequest, controlledShutdownResponse } from "../protocol/messages/controlled-shutdown.ts";
 import type { Step, ZkReply, ZkRequest } from "../znodes/requests.ts";
 import { BrokerChannel } from "./channel.ts";
+import type { ControllerContext } from "./context.ts";
 import { handleEvent } from "./core.ts";
 import type { Answer, ControllerEffect, ControllerEvent } from "./effects.ts";
 import type { Elected, NamedPartition } from "./elect-leaders.ts";
@@ -68,6 +69,11 @@ export class Controller {
   /** 0 where this broker is not the controller. */
   get epoch(): number {
     return this.#state.context.epoch;
+  }
+
+  /** To look at; empty where this broker is not the controller. */
+  get context(): ControllerContext {
+    return this.#state.context;
   }
 
   /** Every topic that the controller knows of, those that are being deleted among them; none where this broker is not the controller. */

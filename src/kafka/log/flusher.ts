@@ -53,6 +53,8 @@ export class Flusher {
   }
 
   async #syncAll(): Promise<void> {
+    const { clock, times } = this.#context;
+    const startMs = clock.monotonicMs();
     const target = this.#target;
     const truncations = this.#truncations;
     await this.#queue.settled();
@@ -66,6 +68,7 @@ export class Flusher {
     for (const segment of this.#segments.all) {
       if (segment.unsynced && (!segment.active || segment.baseOffset < target)) await segment.sync();
     }
+    times.flushed.observe(clock.monotonicMs() - startMs);
     // After a truncation other records stand at these offsets.
     if (truncations !== this.#truncations) return;
     this.recoveryPoint = Math.max(this.recoveryPoint, target);

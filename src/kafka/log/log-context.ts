@@ -4,6 +4,7 @@ import type { Logger } from "../../host/log.ts";
 import type { Random } from "../../host/random.ts";
 import type { TaskGroup } from "../../lib/task-group.ts";
 import type { RecordsValidator } from "../records/validate.ts";
+import type { LogTimes } from "./log-times.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
 import type { ProducerState } from "./producer-state.ts";
@@ -24,6 +25,7 @@ export interface LogContext {
   readonly tails: TailBudget;
   readonly cache: SegmentCache;
   readonly validator: RecordsValidator;
+  readonly times: LogTimes;
   /** Producers that wrote nothing for so long are forgotten. */
   readonly producerExpirationMs: number;
   /** Called, and awaited, after a truncation: an older recovery point on the disk would vouch for what is written next. */

@@ -54,7 +54,7 @@ export class LogEnd {
     this.config = parts.config;
     this.producers = parts.producers;
     this.offset = parts.endOffset;
-    this.queue = new WriteQueue({ writtenOffset: parts.endOffset, clock: context.clock, tasks: context.tasks, onFailure: (error) => hooks.onFailure(error) });
+    this.queue = new WriteQueue({ writtenOffset: parts.endOffset, clock: context.clock, times: context.times, tasks: context.tasks, onFailure: (error) => hooks.onFailure(error) });
     this.tail = new TailCache(context.tails, parts.endOffset);
     this.#epochSaver = new Saver(context.tasks, async () => {
       try {

@@ -8,6 +8,7 @@ import { LogCleaner, type CleanerSettings } from "./cleaner/cleaner.ts";
 import type { LogConfig } from "./log-config.ts";
 import type { LogContext } from "./log-context.ts";
 import { LogDirectory } from "./log-directory.ts";
+import { LogTimes } from "./log-times.ts";
 import type { PartitionLog } from "./log.ts";
 import { deletedDirectoryName, parsePartitionDirectory, partitionName } from "./names.ts";
 import { createLog, openLog } from "./open-log.ts";
@@ -80,6 +81,7 @@ export class LogManager {
   /** Copies that are to replace a log in another directory. */
   readonly #futureLogs = new Map<string, PartitionLog>();
   readonly #timers = new Set<Timer>();
+  readonly times = new LogTimes();
   /** Undefined: nothing is compacted. */
   readonly cleaner: LogCleaner | undefined;
   /** `loading`: a directory that fails is told by the end of `open`. */
@@ -100,6 +102,7 @@ export class LogManager {
       tails: new TailBudget(options.tailBytesMax),
       cache: new SegmentCache(options.openSegmentBytesMax, this.#tasks),
       validator: new RecordsValidator(),
+      times: this.times,
       producerExpirationMs: options.producerExpirationMs,
       saveRecoveryPoints: async (path) => {
         const directory = this.#directories.find((one) => one.path === path);

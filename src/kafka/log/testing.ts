@@ -7,6 +7,7 @@ import { RecordsValidator } from "../records/validate.ts";
 import { defaultLogConfig, type LogConfig } from "./log-config.ts";
 import type { Appended, LogContext, OutOfPlace } from "./log-context.ts";
 import type { PartitionLog } from "./log.ts";
+import { LogTimes } from "./log-times.ts";
 import { createLog, openLog, type OpenLogOptions } from "./open-log.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import { TailBudget, type ReadLimits } from "./tail-cache.ts";
@@ -34,6 +35,7 @@ export function testContext(host: Host, limits: TestLimits = {}): TestContext {
     tails: new TailBudget(limits.tailBytesMax ?? 1024 * 1024),
     cache: new SegmentCache(limits.cacheBytesMax ?? 1024 * 1024, tasks),
     validator: new RecordsValidator(),
+    times: new LogTimes(),
     // The batches of `testBatch` are from 1970.
     producerExpirationMs: Infinity,
     ioErrors,

@@ -1,6 +1,7 @@
 import type { Clock } from "../../host/clock.ts";
 import { toError } from "../../lib/error.ts";
 import type { TaskGroup } from "../../lib/task-group.ts";
+import type { LogTimes } from "./log-times.ts";
 import type { Segment } from "./segment.ts";
 
 /** A larger write holds the loop for longer than the thread pool costs. */
@@ -33,6 +34,7 @@ export class WriteQueue {
   failure: Error | undefined;
 
   readonly #clock: Clock;
+  readonly #times: LogTimes;
   readonly #tasks: TaskGroup;
   readonly #onFailure: (error: Error) => void;
   #queue: Queued[] = [];
@@ -40,9 +42,10 @@ export class WriteQueue {
   #draining: Promise<void> | undefined;
   #slow = false;
 
-  constructor(options: { writtenOffset: number; clock: Clock; tasks: TaskGroup; onFailure: (error: Error) => void }) {
+  constructor(options: { writtenOffset: number; clock: Clock; times: LogTimes; tasks: TaskGroup; onFailure: (error: Error) => void }) {
     this.writtenOffset = options.writtenOffset;
     this.#clock = options.clock;
+    this.#times = options.times;
     this.#tasks = options.tasks;
     this.#onFailure = options.onFailure;
   }
@@ -83,14 +86,12 @@ export class WriteQueue {
       done(this.failure);
       return;
     }
-    this.#slow = this.#tookLong(startMs, bytes.length);
+    const elapsedMs = this.#clock.monotonicMs() - startMs;
+    this.#times.written.observe(elapsedMs);
+    this.#slow = tookLong(elapsedMs, bytes.length);
     segment.wroteTo(position + bytes.length);
     this.writtenOffset = endOffset;
     done(undefined);
-  }
-
-  #tookLong(startMs: number, bytes: number): boolean {
-    return this.#clock.monotonicMs() - startMs > SLOW_WRITE_MS + bytes / COPIED_BYTES_PER_MS;
   }
 
   #enqueue(queued: Queued): void {
@@ -120,8 +121,10 @@ export class WriteQueue {
         this.#fail(toError(thrown));
         break;
       }
-      this.#slow = this.#tookLong(
-        startMs,
+      const elapsedMs = this.#clock.monotonicMs() - startMs;
+      this.#times.writtenBehind.observe(elapsedMs);
+      this.#slow = tookLong(
+        elapsedMs,
         run.reduce((sum, queued) => sum + queued.bytes.length, 0),
       );
       this.#settle(run);
@@ -160,6 +163,10 @@ export class WriteQueue {
     this.#queuedBytes = 0;
     for (const queued of waiting) queued.done(error);
   }
+}
+
+function tookLong(elapsedMs: number, bytes: number): boolean {
+  return elapsedMs > SLOW_WRITE_MS + bytes / COPIED_BYTES_PER_MS;
 }
 
 const EMPTY = Buffer.alloc(0);

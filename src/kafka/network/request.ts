@@ -23,6 +23,9 @@ export type Reply<A extends Api> = Input<A["response"]> | typeof noResponse | ty
 
 export type Handler<A extends Api> = (request: Decoded<A["request"]>, context: RequestContext) => Reply<A> | Promise<Reply<A>>;
 
+/** What a request is for, where its API serves several purposes: the name that it is measured under too. */
+export type Purpose<A extends Api> = (request: Decoded<A["request"]>) => string;
+
 /** One served API, its types erased: what the network needs to know. */
 export interface Route {
   readonly api: Api;
@@ -31,9 +34,16 @@ export interface Route {
   /** From this version on, requests on one connection are begun without waiting for the answers of those before them. */
   readonly pipelinedFrom: number;
   readonly handle: Handler<Api>;
+  readonly purposeOf: Purpose<Api> | undefined;
 }
 
-export function route<A extends Api>(api: A, handle: Handler<A>, options: { readonly pipelinedFrom?: number; readonly firstVersion?: number } = {}): Route {
+interface RouteOptions<A extends Api> {
+  readonly pipelinedFrom?: number;
+  readonly firstVersion?: number;
+  readonly purposeOf?: Purpose<A>;
+}
+
+export function route<A extends Api>(api: A, handle: Handler<A>, options: RouteOptions<A> = {}): Route {
   const { first, last } = api.request.versions;
-  return { api, versions: { first: options.firstVersion ?? first, last }, pipelinedFrom: options.pipelinedFrom ?? Infinity, handle };
+  return { api, versions: { first: options.firstVersion ?? first, last }, pipelinedFrom: options.pipelinedFrom ?? Infinity, handle, purposeOf: options.purposeOf };
 }

@@ -10,6 +10,7 @@ import { FrameDecoder } from "../../lib/frames.ts";
 import { encodeFrame } from "../protocol/frame.ts";
 import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
 import { closeConnection, noResponse, type Reply, type RequestContext, type Route } from "./request.ts";
+import { RequestMetrics, type ApiMetrics } from "./request-metrics.ts";
 import type { Api } from "../protocol/api.ts";
 
 /** Frames that a connection may hold undone before its socket is paused. */
@@ -43,6 +44,7 @@ export class Server {
   readonly #log: Logger;
   readonly #options: ServerOptions;
   readonly #routes: ReadonlyMap<number, Route>;
+  readonly #metrics: RequestMetrics;
   readonly #connections = new Set<ServerConnection>();
   readonly #connectionsByHost = new Map<string, number>();
   #listener: Listener | undefined;
@@ -50,11 +52,16 @@ export class Server {
   #connectionCount = 0;
   #processing = false;
 
-  constructor(host: Host, options: ServerOptions, routes: readonly Route[]) {
+  constructor(host: Host, options: ServerOptions, routes: readonly Route[], metrics = new RequestMetrics()) {
     this.#host = host;
     this.#log = host.log.child("network");
     this.#options = options;
     this.#routes = new Map(routes.map((route) => [route.api.key, route]));
+    this.#metrics = metrics;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
   }
 
   get port(): number {
@@ -98,6 +105,7 @@ export class Server {
       listenerName: this.#options.listenerName,
       requestBytesMax: this.#options.requestBytesMax,
       routes: this.#routes,
+      metrics: this.#metrics,
       onClose: () => {
         this.#connections.delete(served);
         const left = (this.#connectionsByHost.get(connection.remoteHost) ?? 1) - 1;
@@ -130,14 +138,33 @@ interface ConnectionOptions {
   readonly listenerName: string;
   readonly requestBytesMax: number;
   readonly routes: ReadonlyMap<number, Route>;
+  readonly metrics: RequestMetrics;
   readonly onClose: () => void;
 }
 
-/** A request that has been begun; `chunks` is set once its reply may be sent. */
-interface Slot {
+/** A request that has been begun; `chunks` is set once its reply may be sent. Times in ms of the monotonic clock. */
+class Slot {
   readonly route: Route;
+  readonly version: number;
   readonly pipelined: boolean;
-  chunks: readonly Buffer[] | typeof closeConnection | undefined;
+  readonly metrics: ApiMetrics;
+  chunks: readonly Buffer[] | typeof closeConnection | undefined = undefined;
+  readonly receivedMs: number;
+  readonly begunMs: number;
+  /** The handler has returned: an answer, or a promise of one. */
+  handledMs: number;
+  /** The answer is there. */
+  completedMs = 0;
+
+  constructor(route: Route, version: number, metrics: ApiMetrics, receivedMs: number, begunMs: number) {
+    this.route = route;
+    this.version = version;
+    this.pipelined = version >= route.pipelinedFrom;
+    this.metrics = metrics;
+    this.receivedMs = receivedMs;
+    this.begunMs = begunMs;
+    this.handledMs = begunMs;
+  }
 }
 
 class ServerConnection {
@@ -145,6 +172,8 @@ class ServerConnection {
   readonly #decoder: FrameDecoder;
   /** Received and not begun, oldest first. */
   readonly #pending: Buffer[] = [];
+  /** When each of them came. */
+  readonly #pendingSince: number[] = [];
   #pendingBytes = 0;
   /** Begun and not answered, oldest first. */
   readonly #slots: Slot[] = [];
@@ -167,7 +196,7 @@ class ServerConnection {
       drain: () => this.#advance(),
       close: () => {
         this.#ended = true;
-        this.#pending.length = 0;
+        this.#dropPending();
         this.#options.onClose();
       },
     });
@@ -187,6 +216,7 @@ class ServerConnection {
     this.idleSince = this.#options.host.clock.monotonicMs();
     const readable = this.#decoder.push(chunk, (frame) => {
       this.#pending.push(frame);
+      this.#pendingSince.push(this.idleSince);
       this.#pendingBytes += frame.length;
     });
     this.#advance();
@@ -200,7 +230,7 @@ class ServerConnection {
     while (this.#begun && this.#pending.length > 0 && !this.#ended && this.#mayBegin()) {
       const frame = must(this.#pending.shift(), "a pending frame");
       this.#pendingBytes -= frame.length;
-      if (!this.#handle(frame)) break;
+      if (!this.#handle(frame, must(this.#pendingSince.shift(), "its time"))) break;
     }
     this.#advancing = false;
     const full = this.#pending.length >= PENDING_FRAMES_MAX || this.#pendingBytes > PENDING_BYTES_MAX || this.#options.connection.bufferedBytes > UNSENT_BYTES_MAX;
@@ -220,7 +250,9 @@ class ServerConnection {
   }
 
   /** False: the connection is being closed. */
-  #handle(frame: Buffer): boolean {
+  #handle(frame: Buffer, receivedMs: number): boolean {
+    const { clock } = this.#options.host;
+    const begunMs = clock.monotonicMs();
     const reader = new Reader(frame);
     const apiKey = reader.int16();
     const version = reader.int16();
@@ -243,15 +275,17 @@ class ServerConnection {
       connectionId: this.#options.id,
       connectionNumber: this.#options.number,
     };
-    const slot: Slot = { route, pipelined: version >= route.pipelinedFrom, chunks: undefined };
+    const metrics = this.#options.metrics.of(api, body === undefined ? undefined : route.purposeOf?.(body));
+    const slot = new Slot(route, version, metrics, receivedMs, begunMs);
     this.#slots.push(slot);
     try {
       // ApiVersions in a version of the future is answered, body unread, in version 0 (KIP-511).
       const reply = route.handle(body ?? {}, context);
+      slot.handledMs = clock.monotonicMs();
       if (reply instanceof Promise) {
-        reply.then((value) => this.#complete(slot, header.correlationId, supported ? version : 0, value)).catch((error: unknown) => this.#fail(api, toError(error)));
+        reply.then((value) => this.#complete(slot, header.correlationId, supported ? version : 0, value, clock.monotonicMs())).catch((error: unknown) => this.#fail(api, toError(error)));
       } else {
-        this.#complete(slot, header.correlationId, supported ? version : 0, reply);
+        this.#complete(slot, header.correlationId, supported ? version : 0, reply, slot.handledMs);
       }
     } catch (error) {
       this.#fail(api, toError(error));
@@ -259,15 +293,22 @@ class ServerConnection {
     return !this.#ended;
   }
 
-  #complete(slot: Slot, correlationId: number, version: number, reply: Reply<Api>): void {
+  #complete(slot: Slot, correlationId: number, version: number, reply: Reply<Api>, completedMs: number): void {
+    slot.completedMs = completedMs;
     slot.chunks = reply === noResponse ? [] : reply === closeConnection ? reply : encodeResponse(slot.route.api, version, correlationId, reply);
+    const { host, connection } = this.#options;
+    // What waits behind another has been encoded before.
+    let sendingMs = completedMs;
     for (let first = this.#slots[0]; first?.chunks !== undefined; first = this.#slots[0]) {
       this.#slots.shift();
       if (first.chunks === closeConnection) {
         this.#end();
         return;
       }
-      for (const chunk of first.chunks) this.#options.connection.write(chunk);
+      for (const chunk of first.chunks) connection.write(chunk);
+      const sentMs = host.clock.monotonicMs();
+      first.metrics.answered(first, sendingMs, sentMs);
+      sendingMs = sentMs;
     }
     if (this.#ended && this.#slots.length === 0) this.#options.connection.end();
     this.#advance();
@@ -284,16 +325,21 @@ class ServerConnection {
   #refuse(what: string): false {
     if (!this.#ended) this.#options.log.warn(`closing a connection that sent ${what}`, { connection: this.#options.id });
     this.#ended = true;
-    this.#pending.length = 0;
+    this.#dropPending();
     if (this.#slots.length === 0) this.#options.connection.end();
     return false;
   }
 
   #end(): void {
     this.#ended = true;
-    this.#pending.length = 0;
+    this.#dropPending();
     this.#slots.length = 0;
     this.#options.connection.end();
+  }
+
+  #dropPending(): void {
+    this.#pending.length = 0;
+    this.#pendingSince.length = 0;
   }
 }
 

@@ -93,6 +93,11 @@ export class LeaderState {
     return this.#isr;
   }
 
+  /** Assigned ones, this broker's among them. */
+  get replicaCount(): number {
+    return this.#followers.size + 1;
+  }
+
   /** How many the controller has in sync: what a produce must find before it is appended. */
   get inSyncCount(): number {
     return this.#isr.length;

@@ -11,6 +11,7 @@ import { toLeaderEpoch, type LeaderEpoch } from "../protocol/ids.ts";
 import { refused, type Refusal } from "../records/validate.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { LeaderState, type FetchClock } from "./leader-state.ts";
+import { BrokerTraffic, PartitionTraffic } from "./traffic.ts";
 import type { FollowedReplica, FollowerAppended, FollowerData, IsrAnswer, IsrPort, IsrProposal, IsrSubject, PartitionChange } from "./ports.ts";
 
 /** What the controller decided for a partition (one entry of LeaderAndIsr). */
@@ -31,6 +32,7 @@ export interface PartitionOptions {
   /** replica.lag.time.max.ms */
   readonly lagMsMax: number;
   readonly isr: IsrPort;
+  readonly traffic?: BrokerTraffic;
 }
 
 /** `stopped`: not begun yet, or ended; `error` is what whoever asks is told. */
@@ -61,6 +63,7 @@ export class Partition implements FollowedReplica, IsrSubject {
   readonly topic: string;
   readonly partition: number;
   readonly log: PartitionLog;
+  readonly traffic: PartitionTraffic;
   readonly #options: PartitionOptions;
   readonly #acknowledgements = new Acknowledgements();
   readonly #watchers = new Set<(change: PartitionChange) => void>();
@@ -72,6 +75,7 @@ export class Partition implements FollowedReplica, IsrSubject {
     this.log = options.log;
     this.topic = options.log.topic;
     this.partition = options.log.partition;
+    this.traffic = new PartitionTraffic(this.topic, options.traffic ?? new BrokerTraffic());
     options.log.onStartMoved = () => this.#wake("logStart");
   }
 
@@ -106,6 +110,11 @@ export class Partition implements FollowedReplica, IsrSubject {
   /** As the leader knows them to be committed; empty elsewhere. */
   get inSync(): readonly number[] {
     return this.#state?.isr ?? [];
+  }
+
+  /** 0 where this broker does not lead. */
+  get replicaCount(): number {
+    return this.#state?.replicaCount ?? 0;
   }
 
   /** Members of the ISR as the controller has it; 0 where this broker does not lead. */
@@ -252,14 +261,19 @@ export class Partition implements FollowedReplica, IsrSubject {
     const state = this.#state;
     if (state === undefined) return "done";
     const isCurrent = state.pending === proposal;
+    const grows = proposal.isr.length > state.inSyncCount;
     const outcome = state.decided(proposal, answer);
+    const { broker } = this.traffic;
     if (isCurrent && answer.kind === "error") {
       const { logger } = this.#options;
       const fields = { partition: this.log.name, isr: proposal.isr, error: errorName(answer.error) };
       if (outcome === "again") logger.warn("ISR change sent again", fields);
       else logger.warn("ISR change refused", fields);
     }
+    if (isCurrent && answer.kind === "error") broker.isrFailures++;
     if (outcome !== "committed") return outcome;
+    if (grows) broker.isrExpands++;
+    else broker.isrShrinks++;
     this.#advance();
     this.#propose(state.expansions(this.log.highWatermark, this.#options.clock.monotonicMs(), this.#options.lagMsMax));
     return "done";
@@ -302,6 +316,7 @@ export class Partition implements FollowedReplica, IsrSubject {
     log.advanceStartOffset(logStartOffset);
     if (log.highWatermark !== before) this.#wake("highWatermark");
     if (appended.kind === "nothing") return NOTHING;
+    this.traffic.broker.replicationBytesIn += records.length;
     this.#wake("end");
     return { kind: "appended" };
   }

@@ -34,6 +34,16 @@ const WITHOUT_LOG_START = new Set<ErrorCode>([
   ErrorCode.KAFKA_STORAGE_ERROR,
 ]);
 
+/** Refusals that Kafka does not count as failures of its own. Source: ReplicaManager.appendToLocalLog. */
+const EXPECTED = new Set<ErrorCode>([
+  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.MESSAGE_TOO_LARGE,
+  ErrorCode.RECORD_LIST_TOO_LARGE,
+  ErrorCode.CORRUPT_MESSAGE,
+  ErrorCode.KAFKA_STORAGE_ERROR,
+]);
+
 export function failedProduce(error: ErrorCode, message: string | null = null, logStartOffset = -1): Produced {
   return { error, message, recordErrors: [], baseOffset: -1, logAppendTime: -1, logStartOffset };
 }
@@ -54,7 +64,12 @@ export function produceTo(partition: Partition, records: Buffer, options: Produc
     written = error;
     settle?.(error);
   });
-  if (appended.kind === "refused") return refusedProduce(appended, partition.log.startOffset);
+  if (appended.kind === "refused") {
+    partition.traffic.refused(appended.error === ErrorCode.MESSAGE_TOO_LARGE ? records.length : 0, !EXPECTED.has(appended.error));
+    return refusedProduce(appended, partition.log.startOffset);
+  }
+  const messages = appended.duplicate || appended.firstOffset < 0 ? 0 : appended.lastOffset - appended.firstOffset + 1;
+  partition.traffic.appended(messages, records.length);
   if (written !== undefined) return afterWrite(partition, appended, written, options, inSyncMin, timers);
   return new Promise((resolve) => {
     settle = (error) => resolve(afterWrite(partition, appended, error, options, inSyncMin, timers));

@@ -12,6 +12,7 @@ import type { stopReplicaRequest, stopReplicaResponse } from "../protocol/messag
 import { FollowerSessions } from "./follower-sessions.ts";
 import { Partition } from "./partition.ts";
 import type { Followers, IsrPort } from "./ports.ts";
+import { BrokerTraffic } from "./traffic.ts";
 
 type PartitionError = Input<typeof leaderAndIsrResponse>["partitionErrors"][number];
 type StopError = Input<typeof stopReplicaResponse>["partitionErrors"][number];
@@ -61,6 +62,7 @@ interface Item<S> {
  */
 export class ReplicaManager {
   readonly sessions: FollowerSessions;
+  readonly traffic = new BrokerTraffic();
   readonly #options: ReplicaManagerOptions;
   readonly #log: Logger;
   readonly #tasks: TaskGroup;
@@ -90,6 +92,13 @@ export class ReplicaManager {
 
   get partitions(): readonly Partition[] {
     return [...this.#partitions.values()].filter((partition) => partition !== "offline");
+  }
+
+  /** Those whose disk failed. */
+  get offlineCount(): number {
+    let count = 0;
+    for (const partition of this.#partitions.values()) if (partition === "offline") count++;
+    return count;
   }
 
   /** Notes the epoch of a controller that sends a request. False: a later controller has been heard of. */
@@ -166,7 +175,7 @@ export class ReplicaManager {
       const log = await logs.getOrCreate(topic, state.partitionIndex, state.isNew);
       // Its directory may have failed since it was made.
       const isThere = logs.get(topic, state.partitionIndex) === log;
-      this.#partitions.set(name, isThere ? new Partition({ localId: brokerId, log, clock: host.clock, logger: this.#log, lagMsMax, isr }) : "offline");
+      this.#partitions.set(name, isThere ? new Partition({ localId: brokerId, log, clock: host.clock, logger: this.#log, lagMsMax, isr, traffic: this.traffic }) : "offline");
     } catch (thrown) {
       if (errorCode(thrown) === undefined) throw thrown;
       this.#log.error(`the log of ${name} can't be used`, { error: toError(thrown) });

@@ -244,11 +244,12 @@ test("what was meant to close is refused, what has no effect and what nobody kno
     "zoo.cfg:4: electionAlg=1: only 3 is possible: the older algorithms are gone from ZooKeeper too",
     "zoo.cfg:2: sslQuorum=true: only false is possible: TLS is still to come",
   ]);
-  expect(read("dataDir=/d\nreconfigEnabled=true\nsnapcount=5\nzookeeper.snapCount=5\nmetricsProvider.className=x").warnings).toEqual([
+  expect(read("dataDir=/d\nreconfigEnabled=true\nsnapcount=5\nzookeeper.snapCount=5\nmetricsProvider.className=x\naudit.enable=true").warnings).toEqual([
     "zoo.cfg:2: reconfigEnabled=true: has no effect: the ensemble is the one in the file",
+    "zoo.cfg:5: metricsProvider.className=x: has no effect: only a JVM has it",
     "zoo.cfg:3: unknown key snapcount: Apache's ZooKeeper would set the Java system property zookeeper.snapcount, here nothing reads it; did you mean snapCount?",
     "zoo.cfg:4: unknown key zookeeper.snapCount: Apache's ZooKeeper would set the Java system property zookeeper.zookeeper.snapCount, here nothing reads it; write snapCount",
-    "zoo.cfg:5: unknown key metricsProvider.className: Apache's ZooKeeper would set the Java system property zookeeper.metricsProvider.className, here nothing reads it",
+    "zoo.cfg:6: unknown key audit.enable: Apache's ZooKeeper would set the Java system property zookeeper.audit.enable, here nothing reads it",
   ]);
 });
 

@@ -4,6 +4,8 @@ const noAdmin = "the HTTP server for administration is still to come";
 const noTls = "TLS is still to come";
 const noSasl = "SASL is still to come";
 const onlyJvm = "only a JVM has it";
+export const PROMETHEUS_PROVIDER = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+const BUILT_IN_PROVIDERS = ["org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider"] as const;
 const oneLoop = "one event loop does this work";
 const noDelay = "sockets send at once in any case";
 
@@ -128,6 +130,21 @@ const propertyKeys = {
   "jute.maxbuffer.extrasize": int(null, { importance: "low", doc: "How much larger than jute.maxbuffer a record from another member or the disk may be; as large again where unset" }),
 };
 
+/** Of ZooKeeper 3.6 and later (3.6.3: QuorumPeerConfig.java, PrometheusMetricsProvider.java); 3.5.9 reads over them. */
+const metricsKeys = {
+  "metricsProvider.className": configKey<string, string>(
+    "class",
+    BUILT_IN_PROVIDERS[0],
+    `${PROMETHEUS_PROVIDER}, or another class`,
+    (text) => ({ value: text, text, ...(text === PROMETHEUS_PROVIDER || BUILT_IN_PROVIDERS.some((name) => name === text) ? {} : { warning: `has no effect: ${onlyJvm}` }) }),
+    (value) => value,
+    { doc: "Who is told of metrics: the named class, Prometheus', opens a port with /metrics and /ready" },
+  ),
+  "metricsProvider.httpHost": string("0.0.0.0", { doc: "The address of that port" }),
+  "metricsProvider.httpPort": int(7000, { min: 1, max: 65_535, doc: "That port" }),
+  "metricsProvider.exportJvmInfo": lenient(true, { importance: "low", doc: "Whether the metrics tell of the JVM too", noEffect: onlyJvm }),
+};
+
 /**
  * Settings that Apache's server takes from the command line of its JVM only, and ignores in the file. There is no JVM
  * here, so the file is their place.
@@ -174,6 +191,6 @@ const tlsKeys = {
 };
 
 /** Every setting of a ZooKeeper 3.5.9 member's file. docs/config.md is made from it. */
-export const memberKeys = { ...fileKeys, ...propertyKeys, ...commandLineKeys, ...tlsKeys };
+export const memberKeys = { ...fileKeys, ...propertyKeys, ...metricsKeys, ...commandLineKeys, ...tlsKeys };
 
 export type MemberKey = keyof typeof memberKeys;

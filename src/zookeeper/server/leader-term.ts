@@ -67,6 +67,7 @@ export class LeaderTerm implements LeaderListener, Order {
   }
 
   propose(transaction: Transaction): void {
+    this.#options.server.stats.proposals += 1;
     const sizes = this.#proposalSizes;
     const bytes = transaction.payload.length;
     sizes.last = bytes;

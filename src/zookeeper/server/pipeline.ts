@@ -117,6 +117,7 @@ export class RequestPipeline implements Commits {
   commit(transaction: Transaction): void {
     const { header } = transaction;
     const applied = this.#role.apply(transaction);
+    this.#options.stats.commits += 1;
     const head = this.#queues.get(header.clientId)?.head;
     // Anything else is another member's, or made by a member itself: an expiry, a container's end.
     if (head !== undefined && !head.ready && head.cxid === header.cxid && (header.type === head.type || header.type === OpCode.error)) {
@@ -172,6 +173,8 @@ export class RequestPipeline implements Commits {
     }
     const now = clock.monotonicMs();
     const elapsed = Math.floor(now - request.receivedAt);
+    if (operation.kind === "write") stats.updateLatency.observe(now - request.receivedAt);
+    else if (operation.kind === "read") stats.readLatency.observe(now - request.receivedAt);
     stats.latency.add(elapsed);
     connection.stats.answered(operation.label, cxid, zxid, now, elapsed);
     if (type === OpCode.createSession) {

@@ -1,6 +1,7 @@
 import type { Host } from "../../host/host.ts";
 import { assert, must } from "../../lib/assert.ts";
 import { errorCode, OperationalError } from "../../lib/error.ts";
+import type { Family } from "../../lib/metrics.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import { formatEnsemble, voters, type Member } from "../config/ensemble.ts";
 import type { MemberConfig } from "../config/member-config.ts";
@@ -12,6 +13,7 @@ import { EpochFiles } from "../store/epochs.ts";
 import { LeaderTerm } from "./leader-term.ts";
 import { LearnerTerm } from "./learner-term.ts";
 import { MemberData } from "./member-data.ts";
+import { memberFamilies } from "./metrics.ts";
 import { QuorumWatch } from "./quorum-watch.ts";
 import { ClientServer } from "./server.ts";
 import { SessionIds } from "./session-ids.ts";
@@ -83,6 +85,16 @@ export class QuorumMember {
     return this.#server.port;
   }
 
+  /** What it measures. */
+  get families(): readonly Family[] {
+    return memberFamilies(this.#server, this.#data.database);
+  }
+
+  /** Why clients should not come here, in words; undefined: it serves, with a quorum. */
+  get unready(): string | undefined {
+    return this.#server.role === undefined ? "it has no quorum, or is being brought up to date" : undefined;
+  }
+
   /** What was acknowledged is on the disk; sessions live on in the ensemble. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -117,8 +129,13 @@ export class QuorumMember {
 
   async #serveOneTerm(): Promise<void> {
     const { database, epochs } = this.#history;
+    const { stats } = this.#server;
+    const { clock } = this.#host;
+    const startMs = clock.monotonicMs();
+    stats.elections += 1;
     const { state, vote } = await this.#elector.elect({ lastZxid: database.tree.lastZxid, currentEpoch: epochs.current });
     if (this.#closed) return;
+    stats.electionTimes.observe(clock.monotonicMs() - startMs);
     this.#watch.elected(vote.leader);
     if (state === "leading") await this.#lead();
     else await this.#follow(vote.leader);

@@ -65,6 +65,9 @@ export class ClientServer implements ConnectionListener, TreeListener {
   readonly host: Host;
   readonly policy: AclPolicy;
   readonly stats = new ServerStats();
+  /** ms of the monotonic clock, since this member runs and since it has its role. */
+  readonly startedAt: number;
+  roleSince = 0;
   /** What gtmk shows and stmk sets; nothing else looks at it. Source: ZooTrace. */
   traceMask = 0x132n;
   readonly #log: Logger;
@@ -84,6 +87,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
   constructor(host: Host, config: ServerConfig) {
     this.host = host;
     this.config = config;
+    this.startedAt = host.clock.monotonicMs();
     this.#log = host.log.child("zookeeper-server");
     this.policy = { skipAcl: config.skipACL, providers: BUILT_IN_PROVIDERS };
     this.#tasks = new TaskGroup((error) => host.fail(error));
@@ -132,6 +136,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
       sessionClosed: (session) => this.#sessions.get(session)?.end(),
     });
     this.#serving = { role, pipeline };
+    this.roleSince = this.host.clock.monotonicMs();
     role.start(pipeline);
   }
 
@@ -156,11 +161,13 @@ export class ClientServer implements ConnectionListener, TreeListener {
     const { maxClientCnxns, juteMaxbuffer, nioSessionlessCnxnTimeout } = this.config;
     const fromHost = this.#connectionsByHost.get(socket.remoteHost) ?? 0;
     if (maxClientCnxns > 0 && fromHost >= maxClientCnxns) {
+      this.stats.connectionsRejected += 1;
       this.#log.warn(`too many connections from ${socket.remoteHost}: maxClientCnxns allows ${maxClientCnxns}`);
       socket.reset();
       return;
     }
     this.#lastConnectionId += 1;
+    this.stats.connectionsAccepted += 1;
     const connection = new ClientConnection(socket, this, {
       id: this.#lastConnectionId,
       frameBytesMax: juteLimits(juteMaxbuffer).frameBytesMax,

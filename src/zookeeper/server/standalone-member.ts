@@ -1,9 +1,11 @@
 import type { Host } from "../../host/host.ts";
 import { assert } from "../../lib/assert.ts";
+import type { Family } from "../../lib/metrics.ts";
 import type { MemberConfig } from "../config/member-config.ts";
 import { toHex } from "../protocol/ids.ts";
 import { LocalOrder } from "./local-order.ts";
 import { MemberData } from "./member-data.ts";
+import { memberFamilies } from "./metrics.ts";
 import { Primary } from "./primary.ts";
 import { ClientServer } from "./server.ts";
 import { SessionIds } from "./session-ids.ts";
@@ -41,6 +43,16 @@ export class StandaloneMember {
   /** Where clients find it; undefined where the configuration gives them no port. */
   get clientPort(): number | undefined {
     return this.#server.port;
+  }
+
+  /** What it measures. */
+  get families(): readonly Family[] {
+    return memberFamilies(this.#server, this.#data.database);
+  }
+
+  /** Why clients should not come here, in words; undefined: it serves. */
+  get unready(): string | undefined {
+    return this.#server.role === undefined ? "it is stopping" : undefined;
   }
 
   /** What was acknowledged is on the disk; sessions live on, until they time out, for the next start. */

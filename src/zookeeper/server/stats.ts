@@ -1,3 +1,5 @@
+import { fineBounds, Histogram } from "../../lib/metrics.ts";
+
 /** Whole ms from a request's arrival to its reply. */
 export class Latency {
   #min = Number.MAX_SAFE_INTEGER;
@@ -28,11 +30,23 @@ export class Latency {
   }
 }
 
-/** What srvr and mntr count. Source: ServerStats. */
+const LATENCY_BOUNDS_MS = { least: 0.01, most: 65_000 };
+
+/** What srvr and mntr count, and beside it what no word resets. Sources: ServerStats; of the rest, ServerMetrics at 3.6. */
 export class ServerStats {
   readonly latency = new Latency();
   packetsReceived = 0;
   packetsSent = 0;
+  connectionsAccepted = 0;
+  connectionsRejected = 0;
+  commits = 0;
+  proposals = 0;
+  /** Elections begun. */
+  elections = 0;
+  /** ms, as are the next two. */
+  readonly electionTimes = new Histogram(fineBounds(1, 65_000));
+  readonly readLatency = new Histogram(fineBounds(LATENCY_BOUNDS_MS.least, LATENCY_BOUNDS_MS.most));
+  readonly updateLatency = new Histogram(fineBounds(LATENCY_BOUNDS_MS.least, LATENCY_BOUNDS_MS.most));
 
   reset(): void {
     this.latency.reset();

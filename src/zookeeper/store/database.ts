@@ -1,6 +1,7 @@
 import { makeDirectoryDurably } from "../../host/durable-directory.ts";
 import type { Host } from "../../host/host.ts";
 import { OperationalError, plainMessage } from "../../lib/error.ts";
+import { fineBounds, Histogram } from "../../lib/metrics.ts";
 import { TaskGroup } from "../../lib/task-group.ts";
 import type { JuteLimits } from "../jute/limits.ts";
 import { counterOf, epochOf, toHex, ZXID_ZERO, type Zxid } from "../protocol/ids.ts";
@@ -41,6 +42,10 @@ const NOBODY: DatabaseListener = { durable: () => undefined };
  */
 export class Database {
   readonly window = new CommittedWindow();
+  /** Syncs of the transaction log, in ms. */
+  readonly syncTimes = new Histogram(fineBounds(0.01, 65_000));
+  /** Snapshots written, in ms. */
+  readonly snapshotTimes = new Histogram(fineBounds(1, 600_000));
   readonly #host: Host;
   readonly #options: DatabaseOptions;
   readonly #snapshotDirectory: string;
@@ -218,6 +223,7 @@ export class Database {
     const listener: TransactionLogListener = {
       durable: (zxid) => this.#listener.durable(zxid),
       rolled: () => this.#snapshotInBackground(),
+      synced: (elapsedMs) => this.syncTimes.observe(elapsedMs),
       failed: (error) => this.#fail("ZK_LOG", `the transaction log in ${this.#logDirectory} could not be written: ${plainMessage(error)}. Mend that, then start this member again: nothing that was acknowledged is lost`, error),
     };
     return new TransactionLog(this.#host, { ...this.#options, directory: this.#logDirectory }, listener);
@@ -235,8 +241,11 @@ export class Database {
 
   async #writeSnapshot(): Promise<Zxid> {
     this.#snapshotting = true;
+    const { clock } = this.#host;
+    const startMs = clock.monotonicMs();
     try {
       const zxid = await writeSnapshot(this.#host, this.#snapshotDirectory, this.#tree);
+      this.snapshotTimes.observe(clock.monotonicMs() - startMs);
       this.#host.log.info("wrote a snapshot", { zxid: `0x${toHex(zxid)}` });
       return zxid;
     } finally {

@@ -25,6 +25,8 @@ export interface TransactionLogListener {
   durable(zxid: Zxid): void;
   /** The file is full; the next transaction begins another. */
   rolled(): void;
+  /** A sync of the file took so long. */
+  synced?(elapsedMs: number): void;
   /** What is on the disk is unknown now: the member has to stop. */
   failed(error: Error): void;
 }
@@ -171,6 +173,7 @@ export class TransactionLog {
     if (log.fresh) await disk.syncDirectory(this.#options.directory);
     log.fresh = false;
     const elapsedMs = clock.monotonicMs() - before;
+    this.#listener.synced?.(elapsedMs);
     if (elapsedMs <= this.#options.syncWarningMs) return;
     this.#slowSyncs += 1;
     this.#host.log.warn("syncing the transaction log took long, which every write waits for", { elapsedMs: Math.round(elapsedMs), path: log.file.path });

@@ -9,6 +9,7 @@ import { fetchResponse, type fetchRequest } from "../../protocol/messages/fetch.
 import { failedFetch, type Fetched } from "../../replication/fetch.ts";
 import type { FollowerFetch, FollowerFetched } from "../../replication/follower-sessions.ts";
 import type { ReplicaManager } from "../../replication/replica-manager.ts";
+import { BrokerTraffic } from "../../replication/traffic.ts";
 import { Conversions } from "../conversions.ts";
 import { FetchSessions } from "../fetch-sessions.ts";
 import { MetadataCache } from "../metadata-cache.ts";
@@ -56,7 +57,7 @@ async function ask(asked: Asked, apiVersion: number, told: FollowerFetched) {
   };
   const handler = fetchRoute({
     metadata: new MetadataCache(),
-    replicas: { sessions } as unknown as ReplicaManager,
+    replicas: { sessions, traffic: new BrokerTraffic() } as unknown as ReplicaManager,
     sessions: new FetchSessions({ slots: 10, random: host.random }),
     topicIds: { nameOf: () => undefined, find: () => Promise.resolve(undefined) } as unknown as TopicIds,
     clock: host.clock,

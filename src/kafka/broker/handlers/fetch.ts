@@ -2,7 +2,7 @@ import { ZERO_UUID } from "../../../codec/model.ts";
 import type { Decoded, Input } from "../../../codec/schema.ts";
 import type { Clock, Timers } from "../../../host/clock.ts";
 import type { TopicConfig } from "../../config/topic-config.ts";
-import { route, type RequestContext, type Route } from "../../network/request.ts";
+import { route, type Handler, type RequestContext, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
 import { fetch, type fetchResponse } from "../../protocol/messages/fetch.ts";
 import { fetchFrom, type Fetched, type FetchOptions } from "../../replication/fetch.ts";
@@ -38,6 +38,17 @@ const SESSIONS_FROM = 7;
 /** From here on consumers may read from any replica (KIP-392). */
 const ANY_REPLICA_FROM = 11;
 const READ_COMMITTED = 1;
+/** Errors that Kafka does not count as failures of its own. Source: ReplicaManager.readFromLocalLog. */
+const EXPECTED = new Set<ErrorCode>([
+  ErrorCode.NONE,
+  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.UNKNOWN_LEADER_EPOCH,
+  ErrorCode.FENCED_LEADER_EPOCH,
+  ErrorCode.REPLICA_NOT_AVAILABLE,
+  ErrorCode.KAFKA_STORAGE_ERROR,
+  ErrorCode.OFFSET_OUT_OF_RANGE,
+]);
 const CONSUMER = -1;
 
 type Request = Decoded<typeof fetch.request>;
@@ -51,7 +62,7 @@ type TopicResponse = Input<typeof fetchResponse>["responses"][number];
  * Source: KafkaApis.handleFetchRequest, ReplicaManager.fetchMessages.
  */
 export function fetchRoute(services: FetchServices): Route {
-  return route(fetch, async (request, context) => {
+  const answer: Handler<typeof fetch> = async (request, context) => {
     const { apiVersion } = context;
     if (replicaIdOf(request) >= 0) return fetchAsReplica(services, request, context);
     const byTopicId = apiVersion >= TOPIC_IDS_FROM;
@@ -81,13 +92,22 @@ export function fetchRoute(services: FetchServices): Route {
       apiVersion < BATCHES_FROM
         ? await fetchMessages(targets, { ...options, magic: apiVersion < FORMAT_1_FROM ? 0 : 1 }, services)
         : await fetchFrom(targets, options, services.timers);
+    count(targets, fetched);
     const { sessionId, included } = begun.finish(fetched.map(asNews));
     const results = begun.partitions.flatMap(({ topic, topicId, partition }, index) => {
       const one = fetched[index];
       return one !== undefined && included[index] === true ? [{ topic, topicId, partition, fetched: one }] : [];
     });
     return { sessionId, responses: grouped(results, apiVersion) };
-  });
+  };
+  return route(fetch, answer, { purposeOf: (request) => (replicaIdOf(request) >= 0 ? "FetchFollower" : "FetchConsumer") });
+}
+
+function count(targets: readonly MessageTarget[], fetched: readonly Fetched[]): void {
+  for (const [index, { partition }] of targets.entries()) {
+    const one = fetched[index];
+    if (one !== undefined && typeof partition !== "number") partition.traffic.fetched(one.bytes, !EXPECTED.has(one.error));
+  }
 }
 
 /** Who asks: a follower's id, or -1 (a consumer) or -2 (a debugging one). Version 15 moved it. */
@@ -109,6 +129,7 @@ async function fetchAsReplica({ replicas, fetchBytesMax }: FetchServices, reques
     partitions: partitionsOf(request),
     forgotten: request.forgottenTopicsData.flatMap(({ topic, partitions: forgotten }) => forgotten.map((partition) => ({ topic, partition }))),
   });
+  for (const { fetched } of partitions) replicas.traffic.replicationBytesOut += fetched.bytes;
   return { errorCode, sessionId, responses: grouped(partitions.map((result) => ({ ...result, topicId: ZERO_UUID })), context.apiVersion) };
 }
 

@@ -117,10 +117,10 @@ export const fetchKeys = {
 
 /** Metrics; the classes are Java's. */
 export const metricKeys = {
-  "metrics.num.samples": int(2, { importance: "low", min: 1, doc: "How many samples a metric keeps", noEffect: "metrics under Kafka's names are still to come" }),
-  "metrics.sample.window.ms": long(30_000, { importance: "low", min: 1, doc: "How long one sample lasts", noEffect: "metrics under Kafka's names are still to come" }),
+  "metrics.num.samples": int(2, { importance: "low", min: 1, doc: "How many samples a metric keeps", noEffect: "metrics are kept for the last minute or two (docs/decisions/20261122-metrics.md)" }),
+  "metrics.sample.window.ms": long(30_000, { importance: "low", min: 1, doc: "How long one sample lasts", noEffect: "metrics are kept for the last minute or two (docs/decisions/20261122-metrics.md)" }),
   "metric.reporters": list([], { importance: "low", update: "cluster-wide", doc: "Java classes that report metrics", noEffect: "only a JVM can load them" }),
-  "metrics.recording.level": string("INFO", { importance: "low", doc: "How much is measured: INFO or DEBUG", noEffect: "metrics under Kafka's names are still to come" }),
+  "metrics.recording.level": string("INFO", { importance: "low", doc: "How much is measured: INFO or DEBUG", noEffect: "metrics are kept for the last minute or two (docs/decisions/20261122-metrics.md)" }),
   "kafka.metrics.reporters": list([], { importance: "low", doc: "Java classes that report metrics of the older kind", noEffect: "only a JVM can load them" }),
   "kafka.metrics.polling.interval.secs": int(10, { importance: "low", min: 1, doc: "How often those classes report", noEffect: "only a JVM can load them" }),
 };

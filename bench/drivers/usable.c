@@ -1,0 +1,64 @@
+// Waits until a record with acks=all is taken, from before the cluster is there: makes the topic where it is missing.
+#include "kafka.h"
+
+static int delivered;
+
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
+  (void)client, (void)opaque;
+  if (message->err) fail("record not acknowledged: %s", rd_kafka_err2str(message->err));
+  delivered = 1;
+}
+
+static rd_kafka_resp_err_t create(rd_kafka_t *client, const char *topic, int replicas) {
+  char text[ERROR_TEXT_MAX];
+  rd_kafka_NewTopic_t *created = rd_kafka_NewTopic_new(topic, 1, replicas, text, sizeof text);
+  rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+  rd_kafka_AdminOptions_set_request_timeout(options, 2000, text, sizeof text);
+  rd_kafka_AdminOptions_set_operation_timeout(options, 2000, text, sizeof text);
+  rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+  rd_kafka_CreateTopics(client, &created, 1, options, queue);
+  rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 5000);
+  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  if (event != NULL) {
+    error = rd_kafka_event_error(event);
+    size_t count;
+    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+    if (!error && result != NULL) error = rd_kafka_topic_result_error(rd_kafka_CreateTopics_result_topics(result, &count)[0]);
+    rd_kafka_event_destroy(event);
+  }
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_NewTopic_destroy(created);
+  return error;
+}
+
+int main(int count, char **values) {
+  read_arguments(count, values);
+  const char *topic = text_of("topic");
+  int replicas = (int)number_or("replicas", 3);
+  uint64_t limit = now_us() + (uint64_t)number_or("within", 120) * 1000000;
+  rd_kafka_conf_t *conf = configuration();
+  set(conf, "acks", "all");
+  set(conf, "log_level", "0");
+  set(conf, "reconnect.backoff.ms", "10");
+  set(conf, "reconnect.backoff.max.ms", "20");
+  set(conf, "retry.backoff.ms", "10");
+  set(conf, "topic.metadata.refresh.fast.interval.ms", "20");
+  set(conf, "message.timeout.ms", "120000");
+  rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  rd_kafka_t *client = start(RD_KAFKA_PRODUCER, conf);
+  rd_kafka_resp_err_t error;
+  // Until enough brokers are there the controller refuses it; any other end is tried again just so.
+  while ((error = create(client, topic, replicas)) && error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+    if (now_us() > limit) fail("no topic: %s", rd_kafka_err2str(error));
+    usleep(10000);
+  }
+  error = rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE("usable", 6), RD_KAFKA_V_END);
+  if (error) fail("produce: %s", rd_kafka_err2str(error));
+  while (!delivered && now_us() < limit) rd_kafka_poll(client, 20);
+  if (!delivered) fail("no acknowledgement in time");
+  // Of the clock that Node's performance.now() and process.hrtime() count by.
+  printf("{\"atUs\":%llu}\n", (unsigned long long)now_us());
+  fflush(stdout);
+  _exit(0);
+}
