@@ -49,9 +49,9 @@ export class TappedConnection implements Connection {
     });
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, taken?: () => void): boolean {
     this.#listener.sent(bytes);
-    return this.#inner.write(bytes);
+    return this.#inner.write(bytes, taken);
   }
 
   pause(): void {

@@ -1,3 +1,4 @@
+import type { BufferPool } from "../lib/buffer-pool.ts";
 import type { Clock, Timers } from "./clock.ts";
 import type { Disk } from "./disk.ts";
 import type { Logger } from "./log.ts";
@@ -15,6 +16,8 @@ export interface Host {
   readonly disk: Disk;
   readonly random: Random;
   readonly log: Logger;
+  /** Memory for what comes and goes in large pieces. */
+  readonly buffers: BufferPool;
   /** This machine's own name, as `hostname` prints it. */
   readonly hostName: string;
   /** A broken invariant or a disk that can't be trusted: the node stops here, at once. Does not return to the caller's turn on a real host. */

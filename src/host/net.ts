@@ -52,9 +52,10 @@ export interface Connection {
   /**
    * Queues bytes, in order; the caller must not change them afterwards. What one turn writes leaves in one
    * system call. False: over the high-water mark, wait for `drain` (the bytes are queued all the same).
-   * Writing to a closed connection is ignored and returns false.
+   * Writing to a closed connection is ignored and returns false. `taken` is called once the system has the bytes, and
+   * may never be called where the connection ends before.
    */
-  write(bytes: Buffer): boolean;
+  write(bytes: Buffer, taken?: () => void): boolean;
   pause(): void;
   resume(): void;
   /** Sends what is queued, then closes. */

@@ -1,12 +1,16 @@
+import type { BufferPool } from "./buffer-pool.ts";
+
 /** How much is set aside for a frame before its bytes have come: who announces much and sends nothing holds no more than this. */
 const AHEAD_BYTES_MAX = 1024 * 1024;
 
 /**
  * Cuts a byte stream into frames, each an int32 length (big-endian) and so many bytes: the framing of both Kafka and
- * ZooKeeper. A frame that lies within one chunk is a view of it; any other is copied once.
+ * ZooKeeper. A frame that lies within one chunk is a view of it; any other is copied once, as are all large ones where
+ * there is a pool: into a buffer that is lent to whoever gets the frame.
  */
 export class FrameDecoder {
   readonly #frameBytesMax: number;
+  readonly #buffers: BufferPool | undefined;
   readonly #header = Buffer.alloc(4);
   #headerFilled = 0;
   /** What the frame under way has so far; grows as its bytes come. */
@@ -16,8 +20,9 @@ export class FrameDecoder {
   /** The length that was refused, where `push` has returned false. */
   refusedLength: number | undefined;
 
-  constructor(options: { readonly frameBytesMax: number }) {
+  constructor(options: { readonly frameBytesMax: number; readonly buffers?: BufferPool }) {
     this.#frameBytesMax = options.frameBytesMax;
+    this.#buffers = options.buffers;
   }
 
   /** Hands each complete frame to `onFrame`, in order. False: a length is negative or too large, and the stream can't be read on. */
@@ -32,7 +37,7 @@ export class FrameDecoder {
         at += take;
         if (this.#frameFilled < this.#frameBytes) return true;
         this.#frame = undefined;
-        onFrame(frame);
+        onFrame(frame.subarray(0, this.#frameBytes));
         continue;
       }
       let length: number;
@@ -52,11 +57,11 @@ export class FrameDecoder {
         this.refusedLength = length;
         return false;
       }
-      if (length <= chunk.length - at) {
+      if (length <= chunk.length - at && (this.#buffers === undefined || length < this.#buffers.bytesMin)) {
         onFrame(chunk.subarray(at, at + length));
         at += length;
       } else {
-        this.#frame = Buffer.allocUnsafeSlow(Math.min(length, AHEAD_BYTES_MAX));
+        this.#frame = this.#allocate(Math.min(length, AHEAD_BYTES_MAX));
         this.#frameBytes = length;
         this.#frameFilled = 0;
       }
@@ -64,11 +69,16 @@ export class FrameDecoder {
     return true;
   }
 
+  #allocate(bytes: number): Buffer {
+    return this.#buffers?.take(bytes) ?? Buffer.allocUnsafeSlow(bytes);
+  }
+
   /** Doubled where it is full, so that each byte is copied twice at most. */
   #withRoom(frame: Buffer, bytes: number): Buffer {
     if (bytes <= frame.length) return frame;
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.#frameBytes, Math.max(bytes, 2 * frame.length)));
+    const grown = this.#allocate(Math.min(this.#frameBytes, Math.max(bytes, 2 * frame.length)));
     frame.copy(grown, 0, 0, this.#frameFilled);
+    this.#buffers?.release(frame);
     this.#frame = grown;
     return grown;
   }

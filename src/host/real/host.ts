@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { BufferPool } from "../../lib/buffer-pool.ts";
 import { isOperational, plainMessage } from "../../lib/error.ts";
 import type { Host } from "../host.ts";
 import { CallbackTimes } from "./callbacks.ts";
@@ -37,6 +38,7 @@ export function realHost(options: RealHostOptions): RealHost {
     disk: diskWith({ enter: callbacks.enter, ...(options.syncsApart === true && { dataSync: dataSyncApart() }) }),
     random: realRandom,
     log,
+    buffers: new BufferPool(),
     hostName: hostname(),
     fail(reason) {
       const foreseen = isOperational(reason);

@@ -183,7 +183,7 @@ class SocketConnection implements Connection {
     socket.resume();
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, taken?: () => void): boolean {
     const socket = this.#socket;
     if (socket.destroyed || this.#ending) return false;
     if (!this.#corked) {
@@ -195,7 +195,7 @@ class SocketConnection implements Connection {
         socket.uncork();
       });
     }
-    return socket.write(bytes);
+    return socket.write(bytes, taken);
   }
 
   pause(): void {

@@ -51,6 +51,10 @@ export class SimConnection implements Connection, Stalled {
   #closeTold = false;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
+  /** Of all that was ever written. */
+  #writtenBytes = 0;
+  /** Who is to hear that all up to there is on the wire, in order. */
+  #takers: { readonly upTo: number; readonly taken: () => void }[] = [];
   #wantDrain = false;
   #flushEvent: ScheduledEvent | undefined;
   #deliverEvent: ScheduledEvent | undefined;
@@ -113,11 +117,13 @@ export class SimConnection implements Connection, Stalled {
     else this.#wake();
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, taken?: () => void): boolean {
     if (this.#closed || this.#ending || !this.#life.alive) return false;
     this.#fabric.schedule.note(eventKinds.netWrite, this.machine.index, bytes.length);
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
+    this.#writtenBytes += bytes.length;
+    if (taken !== undefined) this.#takers.push({ upTo: this.#writtenBytes, taken });
     this.#flushSoon();
     if (this.#queuedBytes < this.#fabric.options.highWaterBytes) return true;
     this.#wantDrain = true;
@@ -213,6 +219,10 @@ export class SimConnection implements Connection, Stalled {
       this.#queuedBytes -= length;
       this.#unackedBytes += length;
       this.#send({ kind: "data", bytes, arrivalUs: this.#nextArrivalUs() });
+    }
+    for (let first = this.#takers[0]; first !== undefined && first.upTo <= this.#writtenBytes - this.#queuedBytes; first = this.#takers[0]) {
+      this.#takers.shift();
+      first.taken();
     }
     if (this.#queuedBytes > 0) return;
     if (this.#ending) {
@@ -400,6 +410,7 @@ export class SimConnection implements Connection, Stalled {
     this.#open = false;
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.#takers = [];
     this.#inbox = [];
     this.#inboxBytes = 0;
     this.#fabric.ends.delete(this);

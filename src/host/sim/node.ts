@@ -1,4 +1,5 @@
 import { assert, must } from "../../lib/assert.ts";
+import { BufferPool } from "../../lib/buffer-pool.ts";
 import type { Prng } from "../../lib/prng.ts";
 import type { Host } from "../host.ts";
 import { lifeClock, MachineClock, SimTimers } from "./clock.ts";
@@ -105,6 +106,8 @@ export class SimNode {
       disk: files,
       random: simRandom(random.fork("entropy")),
       log,
+      // Whoever reads what was given back reads nonsense, and the run fails.
+      buffers: new BufferPool({ poisons: true, bytesMin: 64 }),
       hostName: machine.name,
       fail: (reason) => life.fail(reason),
     };

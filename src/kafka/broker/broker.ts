@@ -278,7 +278,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       const at = endpointOf(metadata, config.interBrokerListenerName, leader);
       if (at === undefined) return undefined;
       const clientId = `broker-${brokerId}-fetcher-${fetcher}`;
-      return new BrokerLink(host, { host: at.host, port: at.port, clientId, connectTimeoutMs: config.replicaSocketTimeoutMs, requestTimeoutMs: config.requestTimeoutMs });
+      return new BrokerLink(host, { host: at.host, port: at.port, clientId, connectTimeoutMs: config.replicaSocketTimeoutMs, requestTimeoutMs: config.requestTimeoutMs, lendsResponses: true });
     },
   });
   const inSyncMin = (partition: Partition): number => topicConfigs.of(partition.topic).minInsyncReplicas;
@@ -332,6 +332,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
       clock: host.clock,
       timers: host.timers,
       conversions,
+      buffers: host.buffers,
       configOf: (topic) => topicConfigs.of(topic),
       fetchBytesMax: config.fetchMaxBytes,
     }),

@@ -18,6 +18,8 @@ export interface BrokerConnectionOptions {
   readonly clientId: string;
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** Large responses lie in buffers of the host's pool: who is done with one may release it, by any view of it. */
+  readonly lendsResponses?: boolean;
 }
 
 interface Waiting {
@@ -37,7 +39,7 @@ export class BrokerConnection {
   readonly #host: Host;
   readonly #options: BrokerConnectionOptions;
   readonly #connection: Connection;
-  readonly #decoder = new FrameDecoder({ frameBytesMax: RESPONSE_BYTES_MAX });
+  readonly #decoder: FrameDecoder;
   readonly #waiting: Waiting[] = [];
   #correlationId = 0;
   #failure: Error | undefined;
@@ -46,6 +48,7 @@ export class BrokerConnection {
     this.#host = host;
     this.#options = options;
     this.#connection = connection;
+    this.#decoder = new FrameDecoder({ frameBytesMax: RESPONSE_BYTES_MAX, ...(options.lendsResponses === true && { buffers: host.buffers }) });
     connection.start({
       data: (chunk) => this.#receive(chunk),
       close: (error) => this.#end(error ?? new OperationalError("ECONNRESET", `${options.host}:${options.port} closed the connection`)),

@@ -2,6 +2,7 @@ import type { Clock, Timers } from "../../host/clock.ts";
 import type { Disk } from "../../host/disk.ts";
 import type { Logger } from "../../host/log.ts";
 import type { Random } from "../../host/random.ts";
+import type { BufferPool } from "../../lib/buffer-pool.ts";
 import type { TaskGroup } from "../../lib/task-group.ts";
 import type { RecordsValidator } from "../records/validate.ts";
 import type { LogTimes } from "./log-times.ts";
@@ -22,6 +23,7 @@ export interface LogContext {
   readonly random: Random;
   readonly log: Logger;
   readonly tasks: TaskGroup;
+  readonly buffers: BufferPool;
   readonly tails: TailBudget;
   readonly cache: SegmentCache;
   readonly validator: RecordsValidator;

@@ -24,7 +24,7 @@ const CLEAN_LOADS_AT_ONCE = 8;
 const UNIQUE_ID_BYTES = 16;
 
 export interface LogManagerOptions {
-  readonly host: Pick<Host, "clock" | "timers" | "disk" | "random" | "log" | "fail">;
+  readonly host: Pick<Host, "clock" | "timers" | "disk" | "random" | "log" | "buffers" | "fail">;
   /** log.dirs, absolute. */
   readonly directories: readonly string[];
   /** Directories that failed before, while their owner was read. */
@@ -99,7 +99,8 @@ export class LogManager {
       random: host.random,
       log: host.log,
       tasks: this.#tasks,
-      tails: new TailBudget(options.tailBytesMax),
+      buffers: options.host.buffers,
+      tails: new TailBudget(options.tailBytesMax, options.host.buffers),
       cache: new SegmentCache(options.openSegmentBytesMax, this.#tasks),
       validator: new RecordsValidator(),
       times: this.times,

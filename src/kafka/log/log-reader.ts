@@ -1,3 +1,4 @@
+import type { BufferPool } from "../../lib/buffer-pool.ts";
 import {
   BATCH_HEADER_BYTES,
   Codec,
@@ -25,7 +26,7 @@ const SCAN_WINDOW_BYTES = 64 * 1024;
 
 export interface LogRead {
   readonly kind: "read";
-  /** Stored bytes, one after the other; they must not be changed. */
+  /** Stored bytes, one after the other; they must not be changed. Whoever asked for them holds them (BufferPool), and may release each once. */
   readonly chunks: readonly Buffer[];
   readonly bytes: number;
   /** Behind the last whole batch; the offset asked for where there is none. */
@@ -42,12 +43,14 @@ export interface TimestampOffset {
 export class LogReader {
   readonly #segments: SegmentList;
   readonly #tail: TailCache;
+  readonly #buffers: BufferPool;
   /** Where the batch that holds an offset begins. */
   readonly #places = new Map<number, { readonly segment: Segment; readonly position: number }>();
 
-  constructor(segments: SegmentList, tail: TailCache) {
+  constructor(segments: SegmentList, tail: TailCache, buffers: BufferPool) {
     this.#segments = segments;
     this.#tail = tail;
+    this.#buffers = buffers;
   }
 
   /** Of one segment, as from a file: Apache's follower gives up a partition that it is sent more of at once than segment.bytes. */
@@ -89,7 +92,7 @@ export class LogReader {
   #bytes(segment: Segment, position: number, limits: ReadLimits, firstBatchBytes: number): Promise<Buffer> {
     return segment.use(async (file) => {
       const read = async (size: number): Promise<Buffer> => {
-        const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(size, segment.writtenBytes - position)));
+        const buffer = this.#buffers.take(Math.max(0, Math.min(size, segment.writtenBytes - position)));
         return buffer.subarray(0, await file.read(buffer, position));
       };
       const wanted = Math.max(limits.maxBytes, BATCH_HEADER_BYTES, limits.minOneMessage ? firstBatchBytes : 0);

@@ -70,7 +70,7 @@ export class PartitionLog {
         return this.#state === "open" ? undefined : (this.#failure ?? this.#unusableError());
       },
     });
-    this.#reader = new LogReader(this.#end.segments, this.#end.tail);
+    this.#reader = new LogReader(this.#end.segments, this.#end.tail, context.buffers);
     this.#bin = new SegmentBin(context.timers, this.#background);
     this.setHighWatermark(this.#highWatermark);
   }

@@ -1,3 +1,4 @@
+import type { BufferPool } from "../../lib/buffer-pool.ts";
 import { assert } from "../../lib/assert.ts";
 import { BATCH_HEADER_BYTES, batchLastOffset, declaredBatchSize } from "../records/batch.ts";
 
@@ -6,6 +7,7 @@ const KEPT_ALIVE_FACTOR_MAX = 4;
 
 interface TailEntry {
   readonly tail: TailCache;
+  /** Held by the entry until it is dropped and written. */
   readonly bytes: Buffer;
   readonly lastOffset: number;
   /** Not in the file yet: readers find it here only. */
@@ -15,13 +17,15 @@ interface TailEntry {
 
 /** The memory that all tails of a broker share; what was appended first goes first. */
 export class TailBudget {
+  readonly buffers: BufferPool;
   readonly #bytesMax: number;
   #queue: TailEntry[] = [];
   #head = 0;
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, buffers: BufferPool) {
     this.#bytesMax = bytesMax;
+    this.buffers = buffers;
   }
 
   get bytes(): number {
@@ -35,7 +39,7 @@ export class TailBudget {
   }
 
   /** `entry` was dropped by its tail. */
-  release(entry: TailEntry): void {
+  dropped(entry: TailEntry): void {
     this.#bytes -= entry.bytes.length;
   }
 
@@ -75,12 +79,17 @@ export class TailCache {
 
   /** Whole batches, which nobody changes any more. Call the returned function when they are in the file. */
   add(bytes: Buffer, lastOffset: number): () => void {
-    const kept = bytes.buffer.byteLength > KEPT_ALIVE_FACTOR_MAX * bytes.length ? Buffer.from(bytes) : bytes;
+    const { buffers } = this.#budget;
+    const kept = bytes.buffer.byteLength > KEPT_ALIVE_FACTOR_MAX * bytes.length ? buffers.copyOf(bytes) : bytes;
+    // The bytes themselves are still to be written.
+    buffers.retain(bytes);
     const entry: TailEntry = { tail: this, bytes: kept, lastOffset, unwritten: true, dropped: false };
     this.#entries.push(entry);
     this.#budget.add(entry);
     return () => {
       entry.unwritten = false;
+      if (kept !== bytes) buffers.release(bytes);
+      if (entry.dropped) buffers.release(kept);
       this.#budget.shrink();
     };
   }
@@ -96,7 +105,7 @@ export class TailCache {
     return bytes;
   }
 
-  /** What `batchRange` would choose of all the log's bytes. Undefined where `offset` is not in the cache any more. */
+  /** What `batchRange` would choose of all the log's bytes; whoever asks holds the chunks from then on. Undefined where `offset` is not in the cache any more. */
   read(limits: ReadLimits): TailRead | undefined {
     const { offset, maxBytes, maxOffset } = limits;
     if (offset < this.startOffset) return undefined;
@@ -110,6 +119,7 @@ export class TailCache {
       const whole = !first && entry.lastOffset < maxOffset;
       const range = whole ? { start: 0, end: entry.bytes.length, nextOffset: entry.lastOffset + 1 } : batchRange(entry.bytes, limits);
       if (range.end > range.start) {
+        this.#budget.buffers.retain(entry.bytes);
         chunks.push(range.start === 0 && range.end === entry.bytes.length ? entry.bytes : entry.bytes.subarray(range.start, range.end));
         bytes += range.end - range.start;
         nextOffset = range.nextOffset;
@@ -143,7 +153,8 @@ export class TailCache {
 
   #drop(entry: TailEntry): void {
     entry.dropped = true;
-    this.#budget.release(entry);
+    this.#budget.dropped(entry);
+    if (!entry.unwritten) this.#budget.buffers.release(entry.bytes);
   }
 
   /** The first entry that ends at or above `offset`. */

@@ -21,6 +21,9 @@ export const closeConnection = Symbol("close the connection");
 
 export type Reply<A extends Api> = Input<A["response"]> | typeof noResponse | typeof closeConnection;
 
+/** What of an answer was lent for it is given back: called once the answer has left, or never. */
+export type Returns<A extends Api> = (answer: Input<A["response"]>, apiVersion: number) => void;
+
 export type Handler<A extends Api> = (request: Decoded<A["request"]>, context: RequestContext) => Reply<A> | Promise<Reply<A>>;
 
 /** What a request is for, where its API serves several purposes: the name that it is measured under too. */
@@ -35,15 +38,28 @@ export interface Route {
   readonly pipelinedFrom: number;
   readonly handle: Handler<Api>;
   readonly purposeOf: Purpose<Api> | undefined;
+  /** Nothing reads the request any more once it is answered, but what holds its part of the frame itself (BufferPool). */
+  readonly returnsFrame: boolean;
+  readonly returns: Returns<Api> | undefined;
 }
 
 interface RouteOptions<A extends Api> {
   readonly pipelinedFrom?: number;
   readonly firstVersion?: number;
   readonly purposeOf?: Purpose<A>;
+  readonly returnsFrame?: boolean;
+  readonly returns?: Returns<A>;
 }
 
 export function route<A extends Api>(api: A, handle: Handler<A>, options: RouteOptions<A> = {}): Route {
   const { first, last } = api.request.versions;
-  return { api, versions: { first: options.firstVersion ?? first, last }, pipelinedFrom: options.pipelinedFrom ?? Infinity, handle, purposeOf: options.purposeOf };
+  return {
+    api,
+    versions: { first: options.firstVersion ?? first, last },
+    pipelinedFrom: options.pipelinedFrom ?? Infinity,
+    handle,
+    purposeOf: options.purposeOf,
+    returnsFrame: options.returnsFrame ?? false,
+    returns: options.returns,
+  };
 }

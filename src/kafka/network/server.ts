@@ -149,6 +149,8 @@ class Slot {
   readonly pipelined: boolean;
   readonly metrics: ApiMetrics;
   chunks: readonly Buffer[] | typeof closeConnection | undefined = undefined;
+  /** Called when the last of them has left. */
+  left: (() => void) | undefined;
   readonly receivedMs: number;
   readonly begunMs: number;
   /** The handler has returned: an answer, or a promise of one. */
@@ -186,7 +188,7 @@ class ServerConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#decoder = new FrameDecoder({ frameBytesMax: options.requestBytesMax });
+    this.#decoder = new FrameDecoder({ frameBytesMax: options.requestBytesMax, buffers: options.host.buffers });
     this.idleSince = options.host.clock.monotonicMs();
   }
 
@@ -277,15 +279,16 @@ class ServerConnection {
     };
     const metrics = this.#options.metrics.of(api, body === undefined ? undefined : route.purposeOf?.(body));
     const slot = new Slot(route, version, metrics, receivedMs, begunMs);
+    const answered = (reply: Reply<Api>, completedMs: number): void => this.#complete(slot, frame, header.correlationId, supported ? version : 0, reply, completedMs);
     this.#slots.push(slot);
     try {
       // ApiVersions in a version of the future is answered, body unread, in version 0 (KIP-511).
       const reply = route.handle(body ?? {}, context);
       slot.handledMs = clock.monotonicMs();
       if (reply instanceof Promise) {
-        reply.then((value) => this.#complete(slot, header.correlationId, supported ? version : 0, value, clock.monotonicMs())).catch((error: unknown) => this.#fail(api, toError(error)));
+        reply.then((value) => answered(value, clock.monotonicMs())).catch((error: unknown) => this.#fail(api, toError(error)));
       } else {
-        this.#complete(slot, header.correlationId, supported ? version : 0, reply, slot.handledMs);
+        answered(reply, slot.handledMs);
       }
     } catch (error) {
       this.#fail(api, toError(error));
@@ -293,9 +296,12 @@ class ServerConnection {
     return !this.#ended;
   }
 
-  #complete(slot: Slot, correlationId: number, version: number, reply: Reply<Api>, completedMs: number): void {
+  #complete(slot: Slot, frame: Buffer, correlationId: number, version: number, reply: Reply<Api>, completedMs: number): void {
     slot.completedMs = completedMs;
-    slot.chunks = reply === noResponse ? [] : reply === closeConnection ? reply : encodeResponse(slot.route.api, version, correlationId, reply);
+    const { route } = slot;
+    if (route.returnsFrame) this.#options.host.buffers.release(frame);
+    if (route.returns !== undefined && typeof reply !== "symbol") slot.left = () => route.returns?.(reply, version);
+    slot.chunks = reply === noResponse ? [] : reply === closeConnection ? reply : encodeResponse(route.api, version, correlationId, reply);
     const { host, connection } = this.#options;
     // What waits behind another has been encoded before.
     let sendingMs = completedMs;
@@ -305,7 +311,7 @@ class ServerConnection {
         this.#end();
         return;
       }
-      for (const chunk of first.chunks) connection.write(chunk);
+      for (const [index, chunk] of first.chunks.entries()) connection.write(chunk, index === first.chunks.length - 1 ? first.left : undefined);
       const sentMs = host.clock.monotonicMs();
       first.metrics.answered(first, sendingMs, sentMs);
       sendingMs = sentMs;

@@ -186,7 +186,7 @@ export class ReplicaFetcher {
     });
   }
 
-  /** All appends begin in this turn; resolves when all are written. */
+  /** All appends begin in this turn; resolves when all are written. What they keep they hold themselves. */
   async #append(response: Decoded<typeof fetch.response>): Promise<void> {
     const unwritten: Promise<void>[] = [];
     for (const { followed, data } of this.#core.fetched(response, this.#nowMs)) {
@@ -196,6 +196,8 @@ export class ReplicaFetcher {
       if (work !== undefined) unwritten.push(this.#work(followed, () => work));
     }
     if (unwritten.length > 0) await Promise.all(unwritten);
+    const records = anyRecordsOf(response);
+    if (records !== undefined) this.#options.host.buffers.release(records);
   }
 
   /** Undefined: done already, as is the rule. */
@@ -268,4 +270,12 @@ export class ReplicaFetcher {
   #report(): void {
     for (const { level, message, fields } of this.#core.messages.splice(0)) this.#log[level](message, { leader: this.#options.leader, ...fields });
   }
+}
+
+/** A view of the response's frame; undefined where it holds no records. */
+function anyRecordsOf({ responses }: Decoded<typeof fetch.response>): Buffer | undefined {
+  for (const { partitions } of responses) {
+    for (const { records } of partitions) if (records?.[0] !== undefined && records[0].length > 0) return records[0];
+  }
+  return undefined;
 }

@@ -58,6 +58,7 @@ async function ask(asked: Asked, apiVersion: number, told: FollowerFetched) {
   const handler = fetchRoute({
     metadata: new MetadataCache(),
     replicas: { sessions, traffic: new BrokerTraffic() } as unknown as ReplicaManager,
+    buffers: host.buffers,
     sessions: new FetchSessions({ slots: 10, random: host.random }),
     topicIds: { nameOf: () => undefined, find: () => Promise.resolve(undefined) } as unknown as TopicIds,
     clock: host.clock,

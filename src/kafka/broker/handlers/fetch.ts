@@ -1,6 +1,7 @@
 import { ZERO_UUID } from "../../../codec/model.ts";
 import type { Decoded, Input } from "../../../codec/schema.ts";
 import type { Clock, Timers } from "../../../host/clock.ts";
+import type { BufferPool } from "../../../lib/buffer-pool.ts";
 import type { TopicConfig } from "../../config/topic-config.ts";
 import { route, type Handler, type RequestContext, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
@@ -21,6 +22,8 @@ export interface FetchServices {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly conversions: Conversions;
+  /** Of which the records of an answer are. */
+  readonly buffers: BufferPool;
   configOf(topic: string): Pick<TopicConfig, "compressionType" | "messageDownconversionEnable">;
   /** fetch.max.bytes */
   readonly fetchBytesMax: number;
@@ -100,7 +103,14 @@ export function fetchRoute(services: FetchServices): Route {
     });
     return { sessionId, responses: grouped(results, apiVersion) };
   };
-  return route(fetch, answer, { purposeOf: (request) => (replicaIdOf(request) >= 0 ? "FetchFollower" : "FetchConsumer") });
+  return route(fetch, answer, {
+    purposeOf: (request) => (replicaIdOf(request) >= 0 ? "FetchFollower" : "FetchConsumer"),
+    returns: ({ responses }, apiVersion) => {
+      // Of what was converted one piece may stand for several, or several for one.
+      if (apiVersion < BATCHES_FROM) return;
+      for (const { partitions } of responses) for (const { records } of partitions) for (const chunk of records ?? []) services.buffers.release(chunk);
+    },
+  });
 }
 
 function count(targets: readonly MessageTarget[], fetched: readonly Fetched[]): void {

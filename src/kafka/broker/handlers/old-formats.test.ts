@@ -41,6 +41,7 @@ class Stage {
       replicas: { find: (topic: string) => stage.#partitions.get(topic) } as unknown as ReplicaManager,
       timers: host.timers,
       conversions: stage.conversions,
+      buffers: host.buffers,
     };
     const routes = [
       produceRoute({ ...shared, inSyncMin: () => 1 }),

@@ -49,7 +49,8 @@ export function produceRoute(services: ProduceServices): Route {
       // Nobody reads an answer: closing is the only way to say that something went wrong.
       return responses.some((topic) => topic.partitionResponses.some((partition) => partition.errorCode !== ErrorCode.NONE)) ? closeConnection : noResponse;
     },
-    { pipelinedFrom: BATCHES_FROM },
+    // What is appended is held by its log's tail until it is written.
+    { pipelinedFrom: BATCHES_FROM, returnsFrame: true },
   );
 }
 
