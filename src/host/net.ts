@@ -28,8 +28,10 @@ export interface Listener {
 }
 
 export interface ConnectionHandlers {
-  /** Bytes in arrival order, split anywhere. The chunk belongs to the receiver. */
+  /** Bytes in arrival order, split anywhere. The chunk belongs to the receiver, but for `chunksAreLent`. */
   data(chunk: Buffer): void;
+  /** A chunk is lent for the call alone: its memory is used for the next one. */
+  readonly chunksAreLent?: boolean;
   /** The write buffer has emptied after a `write` that returned false. */
   drain?(): void;
   /** The peer has finished writing (half-close). Without this handler the connection ends its own side too. */

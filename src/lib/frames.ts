@@ -5,8 +5,8 @@ const AHEAD_BYTES_MAX = 1024 * 1024;
 
 /**
  * Cuts a byte stream into frames, each an int32 length (big-endian) and so many bytes: the framing of both Kafka and
- * ZooKeeper. A frame that lies within one chunk is a view of it; any other is copied once, as are all large ones where
- * there is a pool: into a buffer that is lent to whoever gets the frame.
+ * ZooKeeper. A frame that lies within one chunk is a view of it; any other is copied once. Where there is a pool all are
+ * copied, so that no chunk is kept, large ones into a buffer that is lent to whoever gets the frame.
  */
 export class FrameDecoder {
   readonly #frameBytesMax: number;
@@ -57,7 +57,7 @@ export class FrameDecoder {
         this.refusedLength = length;
         return false;
       }
-      if (length <= chunk.length - at && (this.#buffers === undefined || length < this.#buffers.bytesMin)) {
+      if (length <= chunk.length - at && this.#buffers === undefined) {
         onFrame(chunk.subarray(at, at + length));
         at += length;
       } else {

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { connect, createServer, isIP, type Server, type Socket } from "node:net";
+import { connect, createServer, isIP, Socket, type Server, type SocketConstructorOpts } from "node:net";
 import { must } from "../../lib/assert.ts";
 import { errorCode, OperationalError } from "../../lib/error.ts";
 import type { ConnectOptions, Connection, ConnectionHandlers, ListenOptions, Listener, Network } from "../net.ts";
@@ -19,11 +19,12 @@ export const realNetwork: Network = networkOf(() => undefined);
 
 /** `enter` is called first when bytes arrive on a connection, or may be sent again. */
 export function networkOf(enter: () => void): Network {
+  const shared: Shared = { enter, lent: undefined };
   return {
     /** A name is listened on at each address that it has and this machine can open. */
     async listen(options: ListenOptions, onConnection) {
       const { host, port } = options;
-      const accept = (socket: Socket): void => onConnection(new SocketConnection(socket, enter));
+      const accept = (socket: Socket): void => onConnection(new SocketConnection(socket, shared));
       if (host === undefined || isIP(host) !== 0) return new ServerListener([await listenAt(host, port, accept)]);
       const addresses = await addressesOf(host);
       for (let tries = 1; ; tries++) {
@@ -52,7 +53,7 @@ export function networkOf(enter: () => void): Network {
           clearTimeout(timer);
           socket.removeAllListeners("error");
           socket.pause();
-          resolve(new SocketConnection(socket, enter));
+          resolve(new SocketConnection(socket, shared));
         });
       });
     },
@@ -136,27 +137,35 @@ class ServerListener implements Listener {
   }
 }
 
+/** How much is read at once into memory that is lent. */
+const LENT_BYTES = 256 * 1024;
+
+/** What the connections of one host have in common. */
+interface Shared {
+  readonly enter: () => void;
+  /** One for all: whatever is read is looked at in the same call. */
+  lent: Buffer | undefined;
+}
+
 class SocketConnection implements Connection {
   readonly remoteHost: string;
   readonly remotePort: number;
   readonly localHost: string;
   readonly localPort: number;
-  readonly #socket: Socket;
-  readonly #enter: () => void;
+  readonly #shared: Shared;
+  #socket: Socket;
   #corked = false;
   #ending = false;
   #error: Error | undefined;
 
-  constructor(socket: Socket, enter: () => void) {
+  constructor(socket: Socket, shared: Shared) {
     this.remoteHost = plainAddress(socket.remoteAddress ?? "");
     this.remotePort = socket.remotePort ?? 0;
     this.localHost = plainAddress(socket.localAddress ?? "");
     this.localPort = socket.localPort ?? 0;
     this.#socket = socket;
-    this.#enter = enter;
-    socket.on("error", (error) => {
-      this.#error = error;
-    });
+    this.#shared = shared;
+    this.#noteErrors();
   }
 
   get bufferedBytes(): number {
@@ -168,19 +177,47 @@ class SocketConnection implements Connection {
   }
 
   start(handlers: ConnectionHandlers): void {
-    const socket = this.#socket;
-    socket.on("data", (chunk: Buffer) => {
-      this.#enter();
+    const received = (chunk: Buffer): void => {
+      this.#shared.enter();
       if (!this.#ending) handlers.data(chunk);
-    });
+    };
+    if (handlers.chunksAreLent === true) this.#readInto((this.#shared.lent ??= Buffer.allocUnsafeSlow(LENT_BYTES)), received);
+    else this.#socket.on("data", received);
+    const socket = this.#socket;
     socket.on("drain", () => {
-      this.#enter();
+      this.#shared.enter();
       handlers.drain?.();
     });
     socket.on("end", () => (handlers.end === undefined ? socket.end() : handlers.end()));
     socket.on("close", () => handlers.close(this.#error));
     if (socket.destroyed) process.nextTick(() => handlers.close(this.#error));
     socket.resume();
+  }
+
+  #noteErrors(): void {
+    this.#socket.on("error", (error) => {
+      this.#error = error;
+    });
+  }
+
+  /**
+   * From now on the socket reads into `memory`, which Node allows only to one that is made for it: a new one takes the
+   * handle over. Nothing has been read yet.
+   */
+  #readInto(memory: Buffer, received: (chunk: Buffer) => void): void {
+    const old = this.#socket as unknown as { _handle: unknown };
+    const handle = old._handle;
+    if (this.#socket.destroyed || handle === null || handle === undefined) return;
+    old._handle = null;
+    const onread = {
+      buffer: memory,
+      callback: (bytes: number) => {
+        received(memory.subarray(0, bytes));
+        return true;
+      },
+    };
+    this.#socket = new Socket({ handle, allowHalfOpen: true, pauseOnCreate: true, onread } as SocketConstructorOpts);
+    this.#noteErrors();
   }
 
   write(bytes: Buffer, taken?: () => void): boolean {

@@ -370,6 +370,7 @@ export class SimConnection implements Connection, Stalled {
       this.#other.#acknowledge(chunk.length);
       this.#wake();
       if (!this.#ending) handlers.data(chunk);
+      if (handlers.chunksAreLent === true) chunk.fill(POISON);
     } else if (this.#terminal === "fin") {
       this.#terminal = undefined;
       this.#finTaken = true;
@@ -433,6 +434,9 @@ export class SimConnection implements Connection, Stalled {
     return this.#life.after(delayUs + 1 + this.#fabric.cuts.below(turnUsMax), kind, action);
   }
 }
+
+/** What a lent chunk holds afterwards. */
+const POISON = 0xdb;
 
 /** Removes the first `length` bytes from `chunks` into memory of their own. */
 function take(chunks: Buffer[], length: number): Buffer {

@@ -51,6 +51,7 @@ export class BrokerConnection {
     this.#decoder = new FrameDecoder({ frameBytesMax: RESPONSE_BYTES_MAX, ...(options.lendsResponses === true && { buffers: host.buffers }) });
     connection.start({
       data: (chunk) => this.#receive(chunk),
+      chunksAreLent: options.lendsResponses === true,
       close: (error) => this.#end(error ?? new OperationalError("ECONNRESET", `${options.host}:${options.port} closed the connection`)),
     });
   }

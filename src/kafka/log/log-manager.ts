@@ -65,7 +65,7 @@ export const logManagerDefaults = {
   recoveriesPerDirectory: 1,
   producerExpirationMs: 604_800_000,
   producerExpirationCheckMs: 600_000,
-  tailBytesMax: 64 * 1024 * 1024,
+  tailBytesMax: 32 * 1024 * 1024,
   openSegmentBytesMax: 64 * 1024 * 1024,
   cleaner: undefined,
   isCompacted: () => false,

@@ -195,6 +195,7 @@ class ServerConnection {
   start(): void {
     this.#options.connection.start({
       data: (chunk) => this.#receive(chunk),
+      chunksAreLent: true,
       drain: () => this.#advance(),
       close: () => {
         this.#ended = true;
