@@ -9,13 +9,14 @@ import { ClusterClient } from "./kafka/client.ts";
 import { ClusterWorld, type HeardLine } from "./kafka/cluster-world.ts";
 import { Convergence } from "./kafka/convergence.ts";
 import { draw, FAULTS_FROM_MS, type Draw } from "./kafka/draw.ts";
-import { healAll, planEndMs, schedulePlan, type Fault, type FaultKind, type Scene } from "./kafka/faults.ts";
+import { BrokerTrouble, type BrokerFault, type FaultKind, type Scene } from "./kafka/faults.ts";
 import { Invariants } from "./kafka/invariants.ts";
 import { Marks } from "./kafka/marks.ts";
 import { IdempotentProducer, PlainProducer, type ProducerOptions } from "./kafka/producers.ts";
 import { PartitionReader } from "./kafka/reader.ts";
 import { makeTopic, removeTopic, TopicChurn, type TopicToMake } from "./kafka/topic-churn.ts";
 import type { ZnodeHistory } from "./kafka/znode-history.ts";
+import { planEndMs } from "./trouble.ts";
 import { Violation } from "./zookeeper/violation.ts";
 
 /**
@@ -57,7 +58,7 @@ export function runCluster(seed: string, options: RunOptions<FaultKind> = {}): P
 
 class Run {
   readonly #draw: Draw;
-  readonly #plan: readonly Fault[];
+  readonly #plan: readonly BrokerFault[];
   readonly #world: World;
   readonly #cluster: ClusterWorld;
   readonly #judge: SimNode;
@@ -100,11 +101,12 @@ class Run {
     for (const topic of this.#topics) await world.settle(makeTopic(this.#judgeClient, topic));
     await world.run({ untilMs: Math.max(world.nowMs, FAULTS_FROM_MS - 1500) });
     this.#startWork();
-    const happened = schedulePlan(this.#scene(), this.#plan);
+    const trouble = new BrokerTrouble(this.#scene());
+    trouble.begin(this.#plan);
     this.#keepKnowing();
     await world.run({ untilMs: Math.max(world.nowMs, planEndMs(this.#plan)) });
     this.#ambushes = [];
-    healAll(this.#cluster);
+    trouble.heal();
     const healedMs = world.nowMs;
     await this.#convergence.agreed({ preferred: true });
     const convergedWithinMs = world.nowMs - healedMs;
@@ -119,7 +121,7 @@ class Run {
       events: world.events,
       endedMs: world.nowMs,
       convergedWithinMs,
-      faults: Object.fromEntries(happened),
+      faults: Object.fromEntries(trouble.happened),
       acknowledged,
       read: this.#readers.reduce((sum, reader) => sum + reader.seen.size, 0),
       readFromFollowers: this.#readers.reduce((sum, reader) => sum + reader.fromFollowers, 0),

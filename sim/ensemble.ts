@@ -18,7 +18,7 @@ import { checkSessions, checkSyncs } from "./zookeeper/check-sessions.ts";
 import { checkRegistrations, WatchCheck } from "./zookeeper/check-watches.ts";
 import { ClientTap } from "./zookeeper/client-tap.ts";
 import { draw, FAULTS_UNTIL_MS, type Draw } from "./zookeeper/draw.ts";
-import { healAll, schedulePlan, type Fault, type FaultKind, type Scene } from "./zookeeper/faults.ts";
+import { MemberTrouble, type FaultKind, type MemberFault, type Scene } from "./zookeeper/faults.ts";
 import { Histories, type MemberDisk } from "./zookeeper/history.ts";
 import { tapQuorum, type SyncBegin, type SyncKind } from "./zookeeper/quorum-tap.ts";
 import { Violation } from "./zookeeper/violation.ts";
@@ -65,7 +65,7 @@ interface Member {
 
 class Run {
   readonly #draw: Draw;
-  readonly #plan: readonly Fault[];
+  readonly #plan: readonly MemberFault[];
   readonly #world: World;
   readonly #members: readonly Member[];
   readonly #clients: readonly SimNode[];
@@ -111,11 +111,11 @@ class Run {
     const world = this.#world;
     for (const member of this.#members) this.#startMember(member);
     for (const node of this.#clients) this.#startClient(node);
-    const scene = this.#scene();
-    const happened = schedulePlan(scene, this.#plan);
+    const trouble = new MemberTrouble(this.#scene());
+    trouble.begin(this.#plan);
     // The longest fault that begins last is over by then.
     await world.run({ untilMs: FAULTS_UNTIL_MS + 9000 });
-    healAll(scene);
+    trouble.heal();
     this.#onSync.length = 0;
     const healedMs = world.nowMs;
     await this.#converge();
@@ -123,7 +123,7 @@ class Run {
 
     await this.#calm();
     const model = await this.#lastLook(convergedWithinMs);
-    return { ...model, faults: Object.fromEntries(happened) };
+    return { ...model, faults: Object.fromEntries(trouble.happened) };
   }
 
   /** Whether a member may stop like this: its disk has told it that something can't be read or written. */

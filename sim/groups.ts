@@ -15,7 +15,7 @@ import { ClusterClient } from "./kafka/client.ts";
 import { BROKER_PORT, ClusterWorld, type HeardLine } from "./kafka/cluster-world.ts";
 import { Convergence } from "./kafka/convergence.ts";
 import { FAULTS_FROM_MS } from "./kafka/draw.ts";
-import { healAll, planEndMs, schedulePlan, type Fault, type FaultKind, type Scene } from "./kafka/faults.ts";
+import { BrokerTrouble, type BrokerFault, type FaultKind, type Scene } from "./kafka/faults.ts";
 import { drawGroups, PASSING_TOPIC, SAFE_TOPIC, type GroupDraw } from "./kafka/group-draw.ts";
 import { GroupHistory, TappedClient } from "./kafka/group-history.ts";
 import { GroupMarks } from "./kafka/group-marks.ts";
@@ -25,6 +25,7 @@ import { Invariants } from "./kafka/invariants.ts";
 import { IdempotentProducer } from "./kafka/producers.ts";
 import { storedLogs } from "./kafka/stored-logs.ts";
 import { makeTopic, removeTopic } from "./kafka/topic-churn.ts";
+import { planEndMs } from "./trouble.ts";
 import { Violation } from "./zookeeper/violation.ts";
 
 /**
@@ -71,7 +72,7 @@ export function runGroups(seed: string, options: RunOptions<FaultKind> = {}): Pr
 
 class Run {
   readonly #draw: GroupDraw;
-  readonly #plan: readonly Fault[];
+  readonly #plan: readonly BrokerFault[];
   readonly #world: World;
   readonly #cluster: ClusterWorld;
   readonly #judge: SimNode;
@@ -126,10 +127,11 @@ class Run {
     await world.settle(makeTopic(this.#judgeClient, { name: SAFE_TOPIC, partitions: SAFE_PARTITIONS, replicas: 3, settings: { "min.insync.replicas": "2" } }));
     this.#startWork();
     await world.run({ untilMs: Math.max(world.nowMs, FAULTS_FROM_MS) });
-    const happened = schedulePlan(this.#scene(), this.#plan);
+    const trouble = new BrokerTrouble(this.#scene());
+    trouble.begin(this.#plan);
     await world.run({ untilMs: Math.max(world.nowMs, planEndMs(this.#plan)) });
     this.#ambushes = [];
-    healAll(this.#cluster);
+    trouble.heal();
     await this.#comeTogether();
     const comparisons = await this.#lastLook();
     const lasting = new Set([...crews.map(({ group }) => group), SIMPLE]);
@@ -141,7 +143,7 @@ class Run {
       hash: world.hash,
       events: world.events,
       endedMs: world.nowMs,
-      faults: Object.fromEntries(happened),
+      faults: Object.fromEntries(trouble.happened),
       incidents: this.#crews.reduce((sum, { incidents }) => sum + incidents, 0),
       commits,
       read: this.#crews.reduce((sum, { ledger }) => sum + [...ledger.read.values()].reduce((total, values) => total + values.size, 0), 0),
@@ -308,7 +310,7 @@ class Run {
     const convergence = this.#convergence;
     const { brokers, brokerIds } = this.#cluster;
     await convergence.quiet();
-    const compared = checkCoordinators(brokerIds.map((id) => ({ broker: must(this.#cluster.running(id), `broker ${id}`), logs: storedLogs(this.#cluster.node(id)) })));
+    const compared = checkCoordinators(brokerIds.map((id) => ({ broker: must(this.#cluster.running(id), `broker ${id}`), logs: storedLogs(this.#cluster.node(id)) })), (key, number) => this.#history.isUnknown(key, number));
     checkReplicas(brokers.map((node) => storedLogs(node)));
     await convergence.until("offsets logs are compacted", () => uncompacted(brokers.map((node) => storedLogs(node)), this.#draw.segmentBytes));
     await convergence.within("groups can be left", Promise.all(this.#crews.slice(0, -1).map((crew) => crew.leave())), () => "a group");

@@ -1,6 +1,7 @@
 import { Prng } from "../../src/lib/prng.ts";
+import { drawPlan } from "../trouble.ts";
 import { draw, FAULTS_FROM_MS, type Draw } from "./draw.ts";
-import { drawPlan, type Target } from "./faults.ts";
+import { LENGTHS, type Target } from "./faults.ts";
 import type { CrewOptions } from "./group-workload.ts";
 
 /** What a seed stands for where groups are looked at. */
@@ -63,7 +64,7 @@ export function drawGroups(seed: string): GroupDraw {
     producers: { window: 1, pauseMsMax: 400, valueBytesMax: 60, largeBytes: 0 },
     synced: base.synced,
     kinds: base.kinds,
-    plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
+    plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, lengths: LENGTHS, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
     offsetsPartitions,
     segmentBytes,
     crews,
