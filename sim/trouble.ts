@@ -35,6 +35,17 @@ export function drawPlan<Kind extends string, Target extends string>(draws: Prng
   return plan;
 }
 
+/** What of a plan comes to pass. */
+export interface PlanPart<Kind extends string = string> {
+  /** By their places; all of them where undefined. */
+  readonly only?: readonly number[] | undefined;
+  readonly without?: readonly Kind[];
+}
+
+export function partOf<F extends Fault>(plan: readonly F[], { only, without = [] }: PlanPart<F["kind"]>): F[] {
+  return plan.filter(({ kind }, index) => !without.includes(kind) && (only === undefined || only.includes(index)));
+}
+
 /** All that begins is over by then. */
 export function planEndMs(plan: readonly Fault[]): number {
   return Math.max(0, ...plan.map(({ atMs, forMs }) => atMs + forMs + 1));

@@ -11,13 +11,16 @@ import { readMemberConfig } from "../../src/zookeeper/config/member-config.ts";
 import { QuorumMember } from "../../src/zookeeper/server/quorum-member.ts";
 import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
 import { Histories, type MemberDisk } from "../zookeeper/history.ts";
-import { tapQuorum } from "../zookeeper/quorum-tap.ts";
+import { CLIENT_PORT, type ClientTap } from "../zookeeper/client-tap.ts";
+import { tapQuorum, type SyncBegin } from "../zookeeper/quorum-tap.ts";
 import { Violation } from "../zookeeper/violation.ts";
 
 export interface ClusterShape {
   /** ZooKeeper members; one alone is no ensemble. */
   readonly members: number;
   readonly brokers: number;
+  /** A member and a broker on each machine, in one process: there are as many members as brokers. */
+  readonly whole?: boolean;
   readonly clients: number;
   /** In ZooKeeper: empty, or begins with a slash. */
   readonly chroot: string;
@@ -38,7 +41,6 @@ export interface HeardLine {
 export const BROKER_PORT = 9092;
 export const LOG_DIRECTORY = "/kafka-logs";
 const MEMBER_DATA = "/zookeeper";
-const CLIENT_PORT = 2181;
 const QUORUM_PORT = 2888;
 /** A stop is over by then, whatever is wrong with the others. */
 const STOP_MS_MAX = 90_000;
@@ -55,22 +57,36 @@ export class ClusterWorld {
   readonly histories: Histories;
   /** Hears each line that a broker logs, debug ones left out. */
   onLine: (line: HeardLine) => void = () => undefined;
+  /** Hears of each member that a leader begins to bring to its own history. */
+  onSync: (begin: SyncBegin) => void = () => undefined;
+  /** The member that told others of an epoch last. */
+  quorumLeader: SimNode | undefined;
+  readonly #tap: ClientTap | undefined;
+  /** Of the last life in which it came to serve. */
+  readonly #memberOf = new Map<SimNode, QuorumMember | StandaloneMember>();
   readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
   /** Those that were told to stop, and whether they shall start again then. */
   readonly #lostPower = new Set<SimNode>();
   readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
 
-  constructor(world: World, shape: ClusterShape) {
+  /** `tap` listens to what brokers say to members. */
+  constructor(world: World, shape: ClusterShape, tap?: ClientTap) {
     this.world = world;
     this.shape = shape;
+    this.#tap = tap;
     const nodes = (prefix: string, count: number): SimNode[] => Array.from({ length: count }, (_, index) => world.addNode(`${prefix}${index + 1}`));
-    this.members = nodes("z", shape.members);
-    this.brokers = nodes("kafka", shape.brokers);
+    const machines = shape.whole === true ? nodes("node", shape.brokers) : undefined;
+    this.members = machines ?? nodes("z", shape.members);
+    this.brokers = machines ?? nodes("kafka", shape.brokers);
     this.clients = nodes("client", shape.clients);
     const logs = `${MEMBER_DATA}/version-2`;
     this.histories = new Histories(this.members.map((node, index): MemberDisk => ({ id: index + 1, node, logs, snapshots: logs })));
-    for (const node of this.members) this.#startMember(node);
-    for (const node of this.brokers) this.#startBroker(node);
+    for (const node of this.machines) this.#begin(node);
+  }
+
+  /** Those of members and of brokers. */
+  get machines(): readonly SimNode[] {
+    return [...new Set([...this.members, ...this.brokers])];
   }
 
   get brokerIds(): readonly number[] {
@@ -94,8 +110,12 @@ export class ClusterWorld {
     if (node.up && stopping?.life === node.lives) stopping.startsAgain = true;
     if (node.up) return;
     node.start();
+    this.#begin(node);
+  }
+
+  #begin(node: SimNode): void {
     if (this.members.includes(node)) this.#startMember(node);
-    else this.#startBroker(node);
+    if (this.brokers.includes(node)) this.#startBroker(node);
   }
 
   /** As SIGTERM to a broker: its process ends once it has stopped. One that has not come to serve yet ends at once. */
@@ -111,10 +131,31 @@ export class ClusterWorld {
     }
     const { host } = node;
     this.#stopping.set(node, { life, startsAgain: false });
-    this.#stop(node, broker).catch((error: unknown) => host.fail(toError(error)));
+    this.#stopAll(node, broker).catch((error: unknown) => host.fail(toError(error)));
   }
 
-  /** Goes no further where the process ends meanwhile. */
+  /** The broker, then the member beside it, then the process. */
+  async #stopAll(node: SimNode, broker: Broker): Promise<void> {
+    const life = node.lives;
+    await this.#stop(node, broker);
+    await this.#memberOf.get(node)?.close();
+    // The process may end meanwhile.
+    if (node.up && node.lives === life) this.#exit(node, () => this.#stopping.get(node)?.startsAgain === true && this.restart(node));
+  }
+
+  /** All brokers stop at the same time; members that share their processes go on. */
+  async stopBrokers(withinMs: number): Promise<void> {
+    if (this.shape.whole !== true) {
+      for (const id of this.brokerIds) this.terminate(id);
+      await this.world.run({ until: () => this.brokers.every((node) => !node.up), withinMs });
+      return;
+    }
+    const stops = this.brokerIds.map((id) => this.#stop(this.node(id), must(this.running(id), `broker ${id}`)));
+    await this.world.settle(Promise.all(stops), withinMs);
+    this.#running.clear();
+  }
+
+  /** Rejects, or never settles, where the process ends meanwhile. */
   async #stop(node: SimNode, broker: Broker): Promise<void> {
     const life = node.lives;
     const isOver = (): boolean => !node.up || node.lives !== life;
@@ -123,7 +164,6 @@ export class ClusterWorld {
     });
     await broker.stop();
     limit.cancel();
-    if (!isOver()) this.#exit(node, () => this.#stopping.get(node)?.startsAgain === true && this.restart(node));
   }
 
   /** The process ends by itself, and has cleaned up before. */
@@ -132,7 +172,8 @@ export class ClusterWorld {
     const { files, listeners } = node.resources;
     // Connections of clients have been ended, and go when those answer, or with the process.
     const left = [...this.world.net.ends].filter(({ machine, localPort }) => machine.name === node.name && localPort !== BROKER_PORT);
-    if (files.length + listeners + left.length > 0) {
+    // A member in the same process goes with it.
+    if (!this.members.includes(node) && files.length + listeners + left.length > 0) {
       throw new Violation("a stop leaves nothing open", `${node.name} has the files [${files.join()}], ${listeners} listeners and connections to [${left.map(({ peerMachine, remotePort }) => `${peerMachine.name}:${remotePort}`).join()}]`);
     }
     // In a turn of the world's own: the node must not end in its own midst.
@@ -172,14 +213,15 @@ export class ClusterWorld {
     const files = { main: parseProperties(lines.join("\n"), "zoo.cfg"), origin: "zoo.cfg", myId: shape.members === 1 ? undefined : String(id), dynamic: undefined };
     const { config } = readMemberConfig(files);
     const tapped = tapQuorum(host, { id, quorumPort: QUORUM_PORT }, {
-      epoch: () => undefined,
+      epoch: () => (this.quorumLeader = node),
       sync: (begin) => {
+        this.onSync(begin);
         if (begin.kind === "snap") histories.snapshotSent(begin.leader, begin.learner, begin.zxid);
       },
     });
     // A life that ends while it starts never settles; one that can't start says so by failing.
     const started = shape.members === 1 ? StandaloneMember.start(host, config) : QuorumMember.start(tapped, config);
-    started.catch((error: unknown) => host.fail(toError(error)));
+    started.then((member) => this.#memberOf.set(node, member)).catch((error: unknown) => host.fail(toError(error)));
   }
 
   #startBroker(node: SimNode): void {
@@ -199,7 +241,8 @@ export class ClusterWorld {
     const properties = parseProperties(lines.join("\n"), "server.properties");
     const { config } = readBrokerConfig(properties, "server.properties");
     const log = overheard(host.log, (message, fields) => this.onLine({ broker: id, message, fields: fields ?? {} }));
-    const heard: Host = { ...host, log };
+    const tapped = this.#tap?.wrap(host, `${node.name}/${life}`) ?? host;
+    const heard: Host = { ...tapped, log };
     Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } })
       .then(
         (broker) => this.#running.set(node, { life, broker }),

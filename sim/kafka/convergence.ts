@@ -142,8 +142,7 @@ export class Convergence {
   /** All brokers stop at the same time, and leave the marks of a clean stop. */
   async stopAll(): Promise<void> {
     const { cluster } = this.#options;
-    for (const id of cluster.brokerIds) cluster.terminate(id);
-    await cluster.world.run({ until: () => cluster.brokers.every((node) => !node.up), withinMs: CONVERGE_MS_MAX });
+    await cluster.stopBrokers(CONVERGE_MS_MAX);
     for (const node of cluster.brokers) {
       if (node.disk.peek(`${LOG_DIRECTORY}/${CLEAN_SHUTDOWN_FILE}`) === undefined) throw new Violation("a stop is clean", `${node.name} has no ${CLEAN_SHUTDOWN_FILE}`);
     }

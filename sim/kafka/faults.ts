@@ -104,6 +104,8 @@ export class BrokerTrouble extends Trouble {
     const victims = choose(scene, fault);
     const victim = must(victims[0], "victim");
     const others = brokers.filter((node) => !victims.includes(node));
+    // A member that shares its machine with a broker is as good as its disk.
+    const mayLosePower = (node: SimNode): boolean => scene.synced || !brokers.includes(node);
     const heal = (): void => after(fault.forMs, () => world.net.heal());
     switch (fault.kind) {
       case "kill":
@@ -144,8 +146,8 @@ export class BrokerTrouble extends Trouble {
         }
         const struck = die(0, 4) === 0 ? members : [alone];
         for (const node of struck) {
-          if (die(2, 2) === 0) node.kill();
-          else node.powerLoss();
+          if (die(2, 2) === 0 || !mayLosePower(node)) node.kill();
+          else cluster.powerLoss(node);
           after(fault.forMs, () => cluster.restart(node));
         }
         return true;

@@ -76,3 +76,9 @@ export function draw(seed: string): Draw {
     plan: drawPlan(root.fork("plan"), { kinds, lengths: LENGTHS, targets: TARGETS, fromMs: FAULTS_FROM_MS, untilMs: FAULTS_UNTIL_MS, pauseMsMax }),
   };
 }
+
+/** How long a leader may go on as one after it was replaced; undefined where clocks and processes do not go on as they should. */
+export function staleMsMax({ tickMs, syncLimit, world }: Pick<Draw, "tickMs" | "syncLimit" | "world">, plan: readonly { readonly kind: string }[]): number | undefined {
+  const misled = plan.some(({ kind }) => kind === "pause" || kind === "clog" || kind === "slowNet");
+  return misled || (world.clockDriftPpmMax ?? 0) > 0 ? undefined : (syncLimit + 3) * tickMs + 500;
+}

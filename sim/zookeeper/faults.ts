@@ -43,6 +43,8 @@ export interface Scene {
   readonly clients: readonly SimNode[];
   /** The member that told others of an epoch last. */
   readonly leader: () => SimNode | undefined;
+  /** The machine goes off; what else of it may not lose its power is killed. */
+  readonly powerLoss: (node: SimNode) => void;
   /** Begins the next life of a node that is down. */
   readonly restart: (node: SimNode) => void;
   /** Hears of the next synchronization. */
@@ -81,7 +83,7 @@ export class MemberTrouble extends Trouble {
     world.net.options.latencyMs = this.#usual.latencyMs;
     for (const node of members) {
       node.disk.options.syncMs = this.#usual.syncMs;
-      makeWell(node);
+      makeWell(node, this.#scene.powerLoss);
     }
     for (const node of [...members, ...clients]) {
       node.resume();
@@ -109,7 +111,7 @@ export class MemberTrouble extends Trouble {
         scene.burst(die(0, 100), die(1, 40));
         after(die(2, 40_000) / 1000, () => {
           for (const [index, node] of victims.entries()) {
-            if (fault.kind === "power") node.powerLoss();
+            if (fault.kind === "power") scene.powerLoss(node);
             else node.kill();
             after(1 + (fault.forMs * (1 + die(index, 4))) / 4, () => restart(node));
           }
@@ -118,7 +120,7 @@ export class MemberTrouble extends Trouble {
       case "storm":
         clients.forEach((_, index) => scene.burst(index, die(2, 40)));
         for (let round = 0; round < 2 + die(0, 5); round++) {
-          after((fault.forMs * round) / 8, () => (die(round % 6, 3) === 0 ? victim.powerLoss() : victim.kill()));
+          after((fault.forMs * round) / 8, () => (die(round % 6, 3) === 0 ? scene.powerLoss(victim) : victim.kill()));
           after((fault.forMs * (round + 0.2 + die(1, 60) / 100)) / 8, () => restart(victim));
         }
         return true;
@@ -132,7 +134,7 @@ export class MemberTrouble extends Trouble {
           const prey = scene.memberOf(die(0, 3) === 0 ? begin.leader : begin.learner);
           after(die(1, 60_000) / 1000, () => {
             if (die(2, 2) === 0) prey.kill();
-            else prey.powerLoss();
+            else scene.powerLoss(prey);
             after(fault.forMs, () => restart(prey));
           });
         });
@@ -221,7 +223,7 @@ export class MemberTrouble extends Trouble {
         victim.disk.options.syncErrorsPerMillion = 20_000;
         victim.disk.options.writeErrorsPerMillion = 5000;
         after(fault.forMs, () => {
-          makeWell(victim);
+          makeWell(victim, scene.powerLoss);
           restart(victim);
         });
         return true;
@@ -242,12 +244,12 @@ export class MemberTrouble extends Trouble {
 }
 
 /** A machine whose disk failed it goes off before its next process begins. */
-function makeWell(node: SimNode): void {
+function makeWell(node: SimNode, powerLoss: (node: SimNode) => void): void {
   const { options } = node.disk;
   if (options.syncErrorsPerMillion === 0) return;
   options.syncErrorsPerMillion = 0;
   options.writeErrorsPerMillion = 0;
-  if (!node.up) node.powerLoss();
+  if (!node.up) powerLoss(node);
 }
 
 function choose({ members, leader }: Scene, { target, dice }: MemberFault): SimNode[] {
