@@ -42,7 +42,13 @@ export class Hunter<Kind extends string> {
   async try(seed: string, { print, twice, verbose }: { readonly print: ((line: string) => void) | undefined; readonly twice: boolean; readonly verbose: boolean }): Promise<Error | undefined> {
     const result = await this.#attempt(seed, { ...this.#options, print });
     if (result instanceof Error) {
-      console.log(`seed ${seed} FAILED ${result.stack ?? result.message}${result.cause instanceof Error ? `\n${result.cause.stack}` : ""}`);
+      const told = print === undefined ? await this.#attempt(seed, { ...this.#options, print: () => undefined }) : result;
+      if (!(told instanceof Error)) {
+        console.log(`seed ${seed} FAILED ${result.message}, and holds when it is run again`);
+        return new Violation("a seed gives one run", seed);
+      }
+      const { stack, cause } = told;
+      console.log(`seed ${seed} FAILED ${stack ?? told.message}${cause instanceof Error ? `\n${cause.stack}` : ""}`);
       return result;
     }
     const again = twice ? await this.#attempt(seed, this.#options) : result;
@@ -74,7 +80,11 @@ export class Hunter<Kind extends string> {
 
   async #attempt(seed: string, options: RunOptions<Kind>): Promise<RunResult | Error> {
     const begun = process.cpuUsage();
+    // Connections that are refused and the like are many, and nobody reads where: a run that fails is run again for that.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = options.print === undefined ? 0 : stackTraceLimit;
     const result = await this.#quarry.run(seed, options).catch(toError);
+    Error.stackTraceLimit = stackTraceLimit;
     if (result instanceof Error) return result;
     this.simulatedMs += result.endedMs;
     const { user, system } = process.cpuUsage(begun);

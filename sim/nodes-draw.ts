@@ -41,7 +41,10 @@ const SYNCED_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>(["power", "sickD
 
 export function drawNodes(seed: string): NodesDraw {
   const [records, groups, members] = [drawRecords(seed), drawGroups(seed), drawMembers(seed)];
-  const brokers = new Prng(seed).fork("nodes").pick([3, 3, 4, 5]);
+  const draws = new Prng(seed).fork("nodes");
+  const brokers = draws.pick([3, 3, 4, 5]);
+  // All works go on at once: each is lighter than alone, so that more of the time can be run.
+  const clients = members.clients.slice(0, 3).map((client) => ({ ...client, depth: 1, pauseMsMax: draws.pick([150, 300, 1000]) }));
   const world = { ...records.world, eventsMax: Infinity, disk: { ...records.world.disk, ...members.world.disk } };
   return {
     shape: {
@@ -54,9 +57,9 @@ export function drawNodes(seed: string): NodesDraw {
     },
     world,
     synced: records.synced,
-    records,
-    groups,
-    znodes: { ...members, world },
+    records: { ...records, producers: { ...records.producers, pauseMsMax: draws.pick([150, 300, 600]) }, churnPauseMsMax: draws.pick([500, 3000]) },
+    groups: { ...groups, crews: groups.crews.slice(0, 2).map((crew) => ({ ...crew, members: draws.between(2, 3) })) },
+    znodes: { ...members, clients, world },
   };
 }
 

@@ -42,6 +42,9 @@ export interface Outcome {
 /** Work goes on so long before the first fault, and between a convergence and the next. */
 const CALM_MS = 1500;
 
+/** As members and brokers end where their only disk fails. */
+const DISK_ERRORS: ReadonlySet<string> = new Set(["EIO", "ERR_NO_LOG_DIRECTORY"]);
+
 export function runNodes(seed: string, options: RunOptions<FaultKind> = {}): Promise<Outcome> {
   return withTripwires(() => new Run(seed, drawNodes(seed), options).all());
 }
@@ -183,5 +186,5 @@ function partOfRounds(rounds: readonly (readonly NodesFault[])[], { only, withou
 /** Whether a node may stop like this: its disk has told it that something can't be read or written. */
 function isSick({ node: name, reason }: NodeFailure, cluster: ClusterWorld): boolean {
   const node: SimNode | undefined = cluster.machines.find((machine) => machine.name === name);
-  return node !== undefined && node.disk.options.syncErrorsPerMillion > 0 && [reason, reason.cause].some((error) => errorCode(error) === "EIO");
+  return node !== undefined && node.disk.options.syncErrorsPerMillion > 0 && [reason, reason.cause].some((error) => DISK_ERRORS.has(errorCode(error) ?? ""));
 }
