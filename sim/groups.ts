@@ -32,7 +32,7 @@ async function run(seed: string, options: RunOptions<FaultKind>): Promise<Outcom
   const { world, convergence } = stage;
   const work = new GroupsWork(stage, drawn);
 
-  await work.makeTopics();
+  await work.prepare();
   work.start();
   await world.run({ untilMs: Math.max(world.nowMs, FAULTS_FROM_MS) });
   const trouble = new BrokerTrouble(stage.scene({ leader: () => work.leader, coordinator: () => work.coordinator, ambushes: GROUP_AMBUSHES }));

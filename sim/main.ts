@@ -20,7 +20,7 @@ const WORLDS: ReadonlyMap<string, Quarry> = new Map([
   ["ensemble", quarry({ kinds: member.FAULT_KINDS, run: runEnsemble, plan: (seed) => drawEnsemble(seed).plan })],
 ]);
 
-const USAGE = `npm run sim -- [--world ${[...WORLDS.keys()].join("|")}] [--seed N[..M]] [--sweep K] [--minutes M] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--log] [--verbose]
+const USAGE = `npm run sim -- [--world ${[...WORLDS.keys()].join("|")}] [--seed N[..M]] [--sweep K] [--minutes M] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--stop] [--log] [--verbose]
 
   --world    nodes: members and brokers on the same machines, with clients of both kinds; cluster, groups: three
              brokers, members on machines of their own; ensemble: members alone
@@ -31,6 +31,7 @@ const USAGE = `npm run sim -- [--world ${[...WORLDS.keys()].join("|")}] [--seed 
   --only     of the plan, only the faults with these numbers
   --twice    each seed runs a second time and must give the same hash
   --shrink   leaves out of a failing plan whatever is not needed for it to fail
+  --stop     ends with the first seed that fails
   --log      prints every node's log
   --verbose  prints what each run has come by`;
 
@@ -49,6 +50,7 @@ async function main(): Promise<number> {
       only: { type: "string" },
       twice: { type: "boolean", default: false },
       shrink: { type: "boolean", default: false },
+      stop: { type: "boolean", default: false },
       log: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -72,6 +74,7 @@ async function main(): Promise<number> {
     if (failure === undefined) continue;
     failures += 1;
     if (values.shrink) await hunter.shrink(String(seed), failure);
+    if (values.stop) break;
   }
   const rate = hunter.processorMs === 0 ? "" : `, ${Math.round((hunter.simulatedMs / hunter.processorMs) * 60)} simulated seconds a minute of one processor`;
   // On its own stream: a run that holds ends with the line of its seed.

@@ -87,7 +87,7 @@ class Run {
     const { world, convergence } = this.#stage;
     this.#znodes.start();
     await this.#records.makeTopics();
-    await this.#groups.makeTopics();
+    await this.#groups.prepare();
     this.#records.start();
     this.#groups.start();
     let rounds = 0;

@@ -1,9 +1,10 @@
 import { must } from "../../src/lib/assert.ts";
 import type { SimNode } from "../../src/host/sim/node.ts";
 import { GroupAdmin } from "../../src/kafka/client/group-admin.ts";
-import { fetchOffsets } from "../../src/kafka/client/group-offsets.ts";
+import { commitOffsets, fetchOffsets } from "../../src/kafka/client/group-offsets.ts";
 import { groupPartition } from "../../src/kafka/coordinators/group/group-core.ts";
 import { partitionName } from "../../src/kafka/log/names.ts";
+import { ErrorCode } from "../../src/kafka/protocol/error-codes.ts";
 import { GROUP_METADATA_TOPIC } from "../../src/kafka/protocol/internal-topics.ts";
 import { Violation } from "../zookeeper/violation.ts";
 import { checkGroups } from "./check-groups.ts";
@@ -14,7 +15,7 @@ import { PASSING_TOPIC, SHARED_TOPIC, type GroupDraw } from "./group-draw.ts";
 import { GroupHistory, TappedClient } from "./group-history.ts";
 import { GroupMarks } from "./group-marks.ts";
 import { GroupVisitor, SimpleCommitter } from "./group-visitors.ts";
-import { Crew } from "./group-workload.ts";
+import { Crew, passing, type Ledger } from "./group-workload.ts";
 import { IdempotentProducer } from "./producers.ts";
 import type { Stage } from "./stage.ts";
 import { storedLogs } from "./stored-logs.ts";
@@ -37,6 +38,7 @@ export interface GroupsOutcome {
 }
 
 const TIMEOUT_MS = 2500;
+const RETRY_MS = 100;
 const SHARED_PARTITIONS = 3;
 const PASSING_PARTITIONS = 2;
 /** A group that is let alone is stable after so long, and stays it for as long as that. */
@@ -89,9 +91,22 @@ export class GroupsWork {
     });
   }
 
-  async makeTopics(): Promise<void> {
-    const { world, judgeClient } = this.#stage;
+  async prepare(): Promise<void> {
+    const { world, judge, judgeClient } = this.#stage;
     await world.settle(makeTopic(judgeClient, { name: SHARED_TOPIC, partitions: SHARED_PARTITIONS, replicas: 3, settings: { "min.insync.replicas": "2" } }));
+    const client = this.#tapped(judge);
+    for (const { options, ledger } of this.#crews.slice(0, -1)) await world.settle(this.#found(client, options.group, ledger));
+    await world.settle(client.close());
+  }
+
+  /** A group that is empty and has no offset goes by itself, and counts its generations anew when it comes again. */
+  async #found(client: TappedClient, group: string, ledger: Ledger): Promise<void> {
+    const offset = { topic: SHARED_TOPIC, partition: 0, offset: 0, metadata: String(ledger.nextNumber(partitionName(SHARED_TOPIC, 0))) };
+    for (;;) {
+      const codes = await passing(client, commitOffsets(client, group, [offset], { memberId: "", generation: -1 }));
+      if (codes?.every((code) => code === ErrorCode.NONE) === true) return;
+      await client.pause(RETRY_MS);
+    }
   }
 
   /** Coordinates a group whose commits are simple; a group with members. */
