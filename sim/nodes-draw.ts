@@ -11,7 +11,7 @@ import { draw as drawMembers, type Draw as MembersDraw } from "./zookeeper/draw.
 import * as member from "./zookeeper/faults.ts";
 
 /** Of the faults of members those that brokers have no like of. */
-const MEMBER_KINDS = ["storm", "absence", "fork", "hop", "burst", "sickDisk"] as const satisfies readonly member.FaultKind[];
+const MEMBER_KINDS = ["storm", "absence", "fork", "hop", "burst"] as const satisfies readonly member.FaultKind[];
 type MemberKind = (typeof MEMBER_KINDS)[number];
 
 export const FAULT_KINDS = [...broker.FAULT_KINDS, ...MEMBER_KINDS] as const;
@@ -36,8 +36,6 @@ export interface NodesDraw {
 
 /** Each takes longer, with what comes after it. */
 const ROUND_MS_MIN = 10_000;
-/** Kinds that need disks that keep what was acknowledged. */
-const SYNCED_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>(["power", "sickDisk"]);
 
 export function drawNodes(seed: string): NodesDraw {
   const [records, groups, members] = [drawRecords(seed), drawGroups(seed), drawMembers(seed)];
@@ -70,7 +68,7 @@ export function drawRounds(seed: string, minutes: number): readonly (readonly No
   const unevenClocks = (world.clockDriftPpmMax ?? 0) > 0;
   return Array.from({ length: Math.max(1, Math.ceil((minutes * 60_000) / ROUND_MS_MIN)) }, (_, round) => {
     const draws = root.fork(`round/${round}`);
-    const may = (kind: FaultKind): boolean => draws.chance(3, 5) && (synced || !SYNCED_KINDS.has(kind)) && (unevenClocks || kind !== "clock");
+    const may = (kind: FaultKind): boolean => draws.chance(3, 5) && (synced || !broker.SYNCED_KINDS.has(kind)) && (unevenClocks || kind !== "clock");
     const untilMs = draws.pick([5000, 8000, 12_000]);
     const kinds = broker.FAULT_KINDS.filter((kind) => may(kind) || kind === "kill");
     const memberKinds = MEMBER_KINDS.filter((kind) => may(kind));

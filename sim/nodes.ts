@@ -1,10 +1,6 @@
 import { withTripwires } from "../src/host/sim/tripwires.ts";
 import { must } from "../src/lib/assert.ts";
-import { errorCode } from "../src/lib/error.ts";
-import type { NodeFailure } from "../src/host/sim/options.ts";
-import type { SimNode } from "../src/host/sim/node.ts";
 import type { RunOptions } from "./hunting.ts";
-import type { ClusterWorld } from "./kafka/cluster-world.ts";
 import { BrokerTrouble, type BrokerFault } from "./kafka/faults.ts";
 import { GROUP_AMBUSHES, GROUP_TOPICS, GroupsWork, type GroupsOutcome } from "./kafka/groups-work.ts";
 import { mayBeUnclean, RECORD_TOPICS, RecordsWork, type RecordsOutcome } from "./kafka/records-work.ts";
@@ -42,9 +38,6 @@ export interface Outcome {
 /** Work goes on so long before the first fault, and between a convergence and the next. */
 const CALM_MS = 1500;
 
-/** As members and brokers end where their only disk fails. */
-const DISK_ERRORS: ReadonlySet<string> = new Set(["EIO", "ERR_NO_LOG_DIRECTORY"]);
-
 export function runNodes(seed: string, options: RunOptions<FaultKind> = {}): Promise<Outcome> {
   return withTripwires(() => new Run(seed, drawNodes(seed), options).all());
 }
@@ -70,7 +63,6 @@ class Run {
       ...drawn,
       topics,
       mayBeUnclean: (topic) => mayBeUnclean(drawn.records, topic),
-      expected: isSick,
       print: options.print,
       tap: (world) => new ClientTap(world),
     });
@@ -181,10 +173,4 @@ function partOfRounds(rounds: readonly (readonly NodesFault[])[], { only, withou
     first += plan.length;
     return partOf(plan, { only: only?.map((index) => index - from), ...(without && { without }) });
   });
-}
-
-/** Whether a node may stop like this: its disk has told it that something can't be read or written. */
-function isSick({ node: name, reason }: NodeFailure, cluster: ClusterWorld): boolean {
-  const node: SimNode | undefined = cluster.machines.find((machine) => machine.name === name);
-  return node !== undefined && node.disk.options.syncErrorsPerMillion > 0 && [reason, reason.cause].some((error) => DISK_ERRORS.has(errorCode(error) ?? ""));
 }

@@ -1,5 +1,6 @@
 import type { Host } from "../../src/host/host.ts";
 import type { LogFields, Logger } from "../../src/host/log.ts";
+import type { NodeFailure } from "../../src/host/sim/options.ts";
 import type { SimNode } from "../../src/host/sim/node.ts";
 import type { World } from "../../src/host/sim/world.ts";
 import { must } from "../../src/lib/assert.ts";
@@ -67,6 +68,8 @@ export class ClusterWorld {
   readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
   /** Those that were told to stop, and whether they shall start again then. */
   readonly #lostPower = new Set<SimNode>();
+  /** Those whose disks have failed, and in which life. */
+  readonly #sick = new Map<SimNode, number>();
   readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
 
   /** `tap` listens to what brokers say to members. */
@@ -200,6 +203,48 @@ export class ClusterWorld {
     this.#exit(node, () => this.world.after(SUPERVISOR_MS, () => this.restart(node)));
   }
 
+  /** The disk fails, in one of the ways that a node can't go on with: it stops, by design, and is started again when that is over. */
+  sicken(node: SimNode, how: "fullDisk" | "badDisk" | "failedSync", dice: number): void {
+    const { disk } = node;
+    this.#sick.set(node, node.lives);
+    if (how === "fullDisk") disk.options.capacityBytes = disk.files.usedBytes + 200 * dice;
+    else if (how === "failedSync") disk.options.syncErrorsPerMillion = 50_000;
+    else {
+      disk.options.readErrorsPerMillion = 5000 * (dice % 2);
+      disk.options.writeErrorsPerMillion = 10_000;
+    }
+  }
+
+  /**
+   * After a failed sync the machine goes off before its next process begins: what stands in a page cache then may never
+   * reach the disk, and a process can't know.
+   */
+  mend(node: SimNode): void {
+    const { options } = node.disk;
+    if (!this.#sick.has(node)) return;
+    const hasLost = options.syncErrorsPerMillion > 0;
+    options.capacityBytes = Infinity;
+    options.readErrorsPerMillion = 0;
+    options.writeErrorsPerMillion = 0;
+    options.syncErrorsPerMillion = 0;
+    if (!node.up && hasLost) this.powerLoss(node);
+    this.restart(node);
+  }
+
+  /** Nothing that failed in an earlier life comes to light any more. */
+  renew(node: SimNode): void {
+    this.mend(node);
+    if (!node.up || this.#sick.get(node) !== node.lives) return;
+    node.kill();
+    this.restart(node);
+  }
+
+  /** Whether the node may stop like this: its disk has failed it in this life. */
+  isSick({ node: name, life, reason }: NodeFailure): boolean {
+    const node = this.machines.find((machine) => machine.name === name);
+    return node !== undefined && life >= (this.#sick.get(node) ?? Infinity) && isDiskError(reason);
+  }
+
   get stopping(): boolean {
     return this.brokers.some((node) => node.up && this.#stopping.get(node)?.life === node.lives);
   }
@@ -250,6 +295,13 @@ export class ClusterWorld {
       )
       .catch((error: unknown) => host.fail(toError(error)));
   }
+}
+
+/** As members and brokers say it of the disk that all of theirs is on. */
+function isDiskError(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code === "EIO" || code === "ENOSPC" || code === "ERR_NO_LOG_DIRECTORY") return true;
+  return error instanceof AggregateError ? error.errors.every(isDiskError) : error instanceof Error && error.cause !== undefined && isDiskError(error.cause);
 }
 
 function overheard(log: Logger, hear: (message: string, fields: LogFields | undefined) => void): Logger {

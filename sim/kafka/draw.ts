@@ -2,7 +2,7 @@ import type { WorldOptions } from "../../src/host/sim/options.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import type { ClusterShape } from "./cluster-world.ts";
 import { drawPlan } from "../trouble.ts";
-import { FAULT_KINDS, LENGTHS, TARGETS, type FaultKind, type BrokerFault } from "./faults.ts";
+import { FAULT_KINDS, LENGTHS, SYNCED_KINDS, TARGETS, type FaultKind, type BrokerFault } from "./faults.ts";
 
 /** What a seed stands for: how many take part, how they are configured, who writes what, what goes wrong. */
 export interface Draw {
@@ -60,7 +60,7 @@ export function draw(seed: string): Draw {
   const unevenClocks = machines.chance(1, 3);
   const slowDisks = machines.chance(1, 4);
   const trouble = root.fork("trouble");
-  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => (unevenClocks || kind !== "clock") && (synced || kind !== "power"));
+  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => (unevenClocks || kind !== "clock") && (synced || !SYNCED_KINDS.has(kind)));
   const untilMs = trouble.pick([13_000, 17_000, 21_000]);
   return {
     shape: {

@@ -7,8 +7,11 @@ import type { ClusterWorld } from "./cluster-world.ts";
 /** Which brokers a fault falls on; drawn numbers choose among them when its time comes. */
 export type Target = "any" | "controller" | "leader" | "coordinator" | "two" | "all";
 
-export const FAULT_KINDS = ["kill", "power", "bounce", "stop", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "slowDisk", "slowNet", "clock"] as const;
+export const FAULT_KINDS = ["kill", "power", "bounce", "stop", "rolling", "ambush", "member", "pause", "isolate", "pair", "zookeeper", "clients", "clog", "reset", "halfOpen", "slowDisk", "fullDisk", "badDisk", "failedSync", "slowNet", "clock"] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** Those that need brokers that sync before they acknowledge. */
+export const SYNCED_KINDS: ReadonlySet<string> = new Set<FaultKind>(["power", "failedSync"]);
 
 export type BrokerFault = Fault<FaultKind, Target>;
 
@@ -21,6 +24,7 @@ export const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   power: [1, 10_000],
   bounce: [1, 100],
   stop: [1, 3000],
+  rolling: [1000, 8000],
   ambush: [1, 4000],
   member: [1, 3000],
   pause: [50, 12_000],
@@ -30,7 +34,11 @@ export const LENGTHS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   clients: [100, 5000],
   clog: [10, 3000],
   reset: [1, 1],
+  halfOpen: [1, 1],
   slowDisk: [500, 5000],
+  fullDisk: [50, 4000],
+  badDisk: [50, 4000],
+  failedSync: [50, 4000],
   slowNet: [500, 4000],
   clock: [1, 1],
 };
@@ -91,6 +99,7 @@ export class BrokerTrouble extends Trouble {
       disk.options.syncMs = this.#usual.syncMs;
     }
     for (const node of [...members, ...brokers, ...clients]) node.resume();
+    for (const node of brokers) this.#scene.cluster.renew(node);
     for (const node of [...members, ...brokers]) this.#scene.cluster.restart(node);
   }
 
@@ -123,6 +132,14 @@ export class BrokerTrouble extends Trouble {
         for (const node of victims) {
           cluster.terminate(brokers.indexOf(node) + 1);
           after(fault.forMs, () => cluster.restart(node));
+        }
+        return true;
+      case "rolling":
+        for (const [index, node] of brokers.entries()) {
+          after((fault.forMs * index) / brokers.length, () => {
+            cluster.terminate(index + 1);
+            after(1 + die(index % 4, 300), () => cluster.restart(node));
+          });
         }
         return true;
       case "ambush": {
@@ -192,6 +209,10 @@ export class BrokerTrouble extends Trouble {
         const nodes = [...brokers, ...members, ...clients];
         return world.net.resetConnections(victim, must(nodes[die(0, nodes.length)], "node")) > 0;
       }
+      case "halfOpen": {
+        const [one, other] = [victim, must([...brokers, ...members, ...clients][die(0, brokers.length + members.length + clients.length)], "node")];
+        return (die(1, 2) === 0 ? world.net.halfOpen(one, other) : world.net.halfOpen(other, one)) > 0;
+      }
       case "slowDisk":
         for (const { disk } of victims) {
           disk.options.latencyMs = [1, 5 + die(0, 100)];
@@ -200,6 +221,14 @@ export class BrokerTrouble extends Trouble {
             disk.options.latencyMs = usual.diskMs;
             disk.options.syncMs = usual.syncMs;
           });
+        }
+        return true;
+      case "fullDisk":
+      case "badDisk":
+      case "failedSync":
+        for (const node of victims) {
+          cluster.sicken(node, fault.kind, die(0, 4));
+          after(fault.forMs, () => cluster.mend(node));
         }
         return true;
       case "slowNet":

@@ -1,4 +1,4 @@
-import type { NodeFailure, WorldOptions } from "../../src/host/sim/options.ts";
+import type { WorldOptions } from "../../src/host/sim/options.ts";
 import type { SimNode } from "../../src/host/sim/node.ts";
 import { World } from "../../src/host/sim/world.ts";
 import { must } from "../../src/lib/assert.ts";
@@ -18,8 +18,6 @@ export interface StageOptions {
   readonly mayBeUnclean: (topic: string) => boolean;
   /** Whether brokers may lose power. */
   readonly synced: boolean;
-  /** Whether a node may stop like this. */
-  readonly expected?: (failure: NodeFailure, cluster: ClusterWorld) => boolean;
   readonly print?: ((line: string) => void) | undefined;
   /** Listens to what brokers say to members. */
   readonly tap?: ((world: World) => ClientTap) | undefined;
@@ -45,8 +43,8 @@ export class Stage {
   #looking = true;
   #clients = 0;
 
-  constructor({ seed, world, shape, topics, mayBeUnclean, synced, expected = () => false, print, tap }: StageOptions) {
-    this.world = new World({ seed, ...world, ...(print && { print }), expected: (failure) => expected(failure, this.cluster) });
+  constructor({ seed, world, shape, topics, mayBeUnclean, synced, print, tap }: StageOptions) {
+    this.world = new World({ seed, ...world, ...(print && { print }), expected: (failure) => this.cluster.isSick(failure) });
     this.tap = tap?.(this.world);
     this.cluster = new ClusterWorld(this.world, shape, this.tap);
     this.cluster.onLine = (line) => this.#hear(line);
