@@ -1,61 +1,35 @@
-import { parseArgs } from "node:util";
+import process from "node:process";
 import { errorCode, toError } from "../src/lib/error.ts";
+import type { Fault, PlanPart } from "./trouble.ts";
 import { Violation } from "./zookeeper/violation.ts";
 
-/** Which part of a seed's plan comes to pass. */
-export interface RunOptions<Kind extends string> {
-  /** Which faults of the plan come to pass; all of them where undefined. */
-  readonly only?: readonly number[] | undefined;
-  readonly without?: readonly Kind[];
+/** Which part of a seed's plan comes to pass, and for how long. */
+export interface RunOptions<Kind extends string = string> extends PlanPart<Kind> {
+  /** Of the world; a world that knows rounds of faults repeats them so long. */
+  readonly minutes?: number;
   readonly print?: ((line: string) => void) | undefined;
 }
 
+export interface RunResult {
+  readonly hash: string;
+  readonly events: number;
+  /** The world's time. */
+  readonly endedMs: number;
+}
+
 /** A world whose faults are a plan that is drawn beforehand. */
-export interface Quarry<Kind extends string> {
-  readonly name: string;
+export interface Quarry<Kind extends string = string> {
   readonly kinds: readonly Kind[];
-  readonly run: (seed: string, options: RunOptions<Kind>) => Promise<{ readonly hash: string }>;
-  readonly draw: (seed: string) => { readonly plan: readonly { readonly kind: Kind }[] };
+  readonly run: (seed: string, options: RunOptions<Kind>) => Promise<RunResult>;
+  /** The plan, its rounds one after the other. */
+  readonly plan: (seed: string, minutes: number) => readonly Fault<Kind>[];
 }
 
-/** Runs the seeds that the command line names, prints what fails, and makes a failing plan of faults small. */
-export async function hunt<Kind extends string>(quarry: Quarry<Kind>): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { without: { type: "string" }, only: { type: "string" }, twice: { type: "boolean" }, shrink: { type: "boolean" }, log: { type: "boolean" } },
-  });
-  const [first, last] = (positionals[0] ?? "").split("..");
-  if (first === undefined || first === "") {
-    console.error(usage(quarry));
-    process.exitCode = 2;
-    return;
-  }
-  const without = (values.without ?? "").split(",");
-  const options: RunOptions<Kind> = { only: values.only?.split(",").map(Number), without: quarry.kinds.filter((kind) => without.includes(kind)) };
-  const print = values.log === true ? (line: string) => console.log(line) : undefined;
-  const hunter = new Hunter(quarry, options);
-  let failures = 0;
-  for (let seed = BigInt(first); seed <= BigInt(last ?? first); seed++) {
-    const failure = await hunter.try(String(seed), { print, twice: values.twice === true });
-    if (failure === undefined) continue;
-    failures += 1;
-    if (values.shrink === true) await hunter.shrink(String(seed), failure);
-  }
-  console.log(`${failures} failed`);
-  process.exitCode = failures === 0 ? 0 : 1;
-}
-
-function usage({ name, kinds }: { readonly name: string; readonly kinds: readonly string[] }): string {
-  return `node dist/sim/${name}-hunt.js FIRST[..LAST] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--log]
-
-  --without  faults of these kinds do not come to pass: ${kinds.join(", ")}
-  --only     of the plan, only the faults with these numbers
-  --twice    each seed runs a second time and must give the same hash
-  --shrink   leaves out of a failing plan whatever is not needed for it to fail
-  --log      prints every node's log`;
-}
-
-class Hunter<Kind extends string> {
+/** Runs seeds, prints what fails, and makes a failing plan of faults small. */
+export class Hunter<Kind extends string> {
+  /** Of all runs together: the worlds' time, and the processor's. */
+  simulatedMs = 0;
+  processorMs = 0;
   readonly #quarry: Quarry<Kind>;
   readonly #options: RunOptions<Kind>;
 
@@ -64,44 +38,58 @@ class Hunter<Kind extends string> {
     this.#options = options;
   }
 
-  /** Undefined: the seed holds. */
-  async try(seed: string, { print, twice }: { readonly print: ((line: string) => void) | undefined; readonly twice: boolean }): Promise<Error | undefined> {
-    const begun = performance.now();
+  /** Prints one line, and after it what failed. Undefined: the seed holds. */
+  async try(seed: string, { print, twice, verbose }: { readonly print: ((line: string) => void) | undefined; readonly twice: boolean; readonly verbose: boolean }): Promise<Error | undefined> {
     const result = await this.#attempt(seed, { ...this.#options, print });
-    const took = (): string => `${Math.round(performance.now() - begun)} ms`;
     if (result instanceof Error) {
-      console.log(`seed ${seed} FAILS after ${took()}: ${result.stack ?? result.message}${result.cause instanceof Error ? `\n${result.cause.stack}` : ""}`);
+      const told = print === undefined ? await this.#attempt(seed, { ...this.#options, print: () => undefined }) : result;
+      if (!(told instanceof Error)) {
+        console.log(`seed ${seed} FAILED ${result.message}, and holds when it is run again`);
+        return new Violation("a seed gives one run", seed);
+      }
+      const { stack, cause } = told;
+      console.log(`seed ${seed} FAILED ${stack ?? told.message}${cause instanceof Error ? `\n${cause.stack}` : ""}`);
       return result;
     }
     const again = twice ? await this.#attempt(seed, this.#options) : result;
-    if (!(again instanceof Error) && again.hash === result.hash) {
-      console.log(`seed ${seed} holds, ${took()}: ${JSON.stringify(result)}`);
-      return undefined;
+    if (again instanceof Error || again.hash !== result.hash) {
+      console.log(`seed ${seed} FAILED the second run differs: ${again instanceof Error ? again.message : JSON.stringify(again)} after ${JSON.stringify(result)}`);
+      return new Violation("a seed gives one run", seed);
     }
-    console.log(`seed ${seed} FAILS: the second run differs: ${again instanceof Error ? again.message : JSON.stringify(again)}`);
-    return new Violation("a seed gives one run", seed);
+    if (verbose) console.log(JSON.stringify(result));
+    console.log(`seed ${seed} hash ${result.hash} events ${result.events} ok`);
+    return undefined;
   }
 
   /** Leaves out ever smaller parts of the plan, as long as what is left fails in the same way. */
   async shrink(seed: string, failure: Error): Promise<void> {
-    const { plan, ...rest } = this.#quarry.draw(seed);
+    const plan = this.#quarry.plan(seed, this.#options.minutes ?? 0);
     const { only, without = [] } = this.#options;
     let kept = only ?? plan.flatMap(({ kind }, index) => (without.includes(kind) ? [] : [index]));
     for (let size = Math.ceil(kept.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
       for (let from = 0; from < kept.length; ) {
         const fewer = kept.filter((_, index) => index < from || index >= from + size);
-        const result = await this.#attempt(seed, { only: fewer });
+        const result = await this.#attempt(seed, { ...this.#options, only: fewer });
         if (result instanceof Error && kindOf(result) === kindOf(failure)) kept = fewer;
         else from += size;
       }
     }
     console.log(`seed ${seed} still fails with --only ${kept.join(",")}`);
     for (const index of kept) console.log(`  ${index}: ${JSON.stringify(plan[index])}`);
-    console.log(`  of ${JSON.stringify(rest)}`);
   }
 
-  #attempt(seed: string, options: RunOptions<Kind>): Promise<{ readonly hash: string } | Error> {
-    return this.#quarry.run(seed, options).catch(toError);
+  async #attempt(seed: string, options: RunOptions<Kind>): Promise<RunResult | Error> {
+    const begun = process.cpuUsage();
+    // Connections that are refused and the like are many, and nobody reads where: a run that fails is run again for that.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = options.print === undefined ? 0 : stackTraceLimit;
+    const result = await this.#quarry.run(seed, options).catch(toError);
+    Error.stackTraceLimit = stackTraceLimit;
+    if (result instanceof Error) return result;
+    this.simulatedMs += result.endedMs;
+    const { user, system } = process.cpuUsage(begun);
+    this.processorMs += (user + system) / 1000;
+    return result;
   }
 }
 

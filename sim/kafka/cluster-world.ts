@@ -1,5 +1,6 @@
 import type { Host } from "../../src/host/host.ts";
 import type { LogFields, Logger } from "../../src/host/log.ts";
+import type { NodeFailure } from "../../src/host/sim/options.ts";
 import type { SimNode } from "../../src/host/sim/node.ts";
 import type { World } from "../../src/host/sim/world.ts";
 import { must } from "../../src/lib/assert.ts";
@@ -11,13 +12,16 @@ import { readMemberConfig } from "../../src/zookeeper/config/member-config.ts";
 import { QuorumMember } from "../../src/zookeeper/server/quorum-member.ts";
 import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
 import { Histories, type MemberDisk } from "../zookeeper/history.ts";
-import { tapQuorum } from "../zookeeper/quorum-tap.ts";
+import { CLIENT_PORT, type ClientTap } from "../zookeeper/client-tap.ts";
+import { tapQuorum, type SyncBegin } from "../zookeeper/quorum-tap.ts";
 import { Violation } from "../zookeeper/violation.ts";
 
 export interface ClusterShape {
   /** ZooKeeper members; one alone is no ensemble. */
   readonly members: number;
   readonly brokers: number;
+  /** A member and a broker on each machine, in one process: there are as many members as brokers. */
+  readonly whole?: boolean;
   readonly clients: number;
   /** In ZooKeeper: empty, or begins with a slash. */
   readonly chroot: string;
@@ -38,7 +42,6 @@ export interface HeardLine {
 export const BROKER_PORT = 9092;
 export const LOG_DIRECTORY = "/kafka-logs";
 const MEMBER_DATA = "/zookeeper";
-const CLIENT_PORT = 2181;
 const QUORUM_PORT = 2888;
 /** A stop is over by then, whatever is wrong with the others. */
 const STOP_MS_MAX = 90_000;
@@ -55,22 +58,38 @@ export class ClusterWorld {
   readonly histories: Histories;
   /** Hears each line that a broker logs, debug ones left out. */
   onLine: (line: HeardLine) => void = () => undefined;
+  /** Hears of each member that a leader begins to bring to its own history. */
+  onSync: (begin: SyncBegin) => void = () => undefined;
+  /** The member that told others of an epoch last. */
+  quorumLeader: SimNode | undefined;
+  readonly #tap: ClientTap | undefined;
+  /** Of the last life in which it came to serve. */
+  readonly #memberOf = new Map<SimNode, QuorumMember | StandaloneMember>();
   readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
   /** Those that were told to stop, and whether they shall start again then. */
   readonly #lostPower = new Set<SimNode>();
+  /** Those whose disks have failed, and in which life. */
+  readonly #sick = new Map<SimNode, number>();
   readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
 
-  constructor(world: World, shape: ClusterShape) {
+  /** `tap` listens to what brokers say to members. */
+  constructor(world: World, shape: ClusterShape, tap?: ClientTap) {
     this.world = world;
     this.shape = shape;
+    this.#tap = tap;
     const nodes = (prefix: string, count: number): SimNode[] => Array.from({ length: count }, (_, index) => world.addNode(`${prefix}${index + 1}`));
-    this.members = nodes("z", shape.members);
-    this.brokers = nodes("kafka", shape.brokers);
+    const machines = shape.whole === true ? nodes("node", shape.brokers) : undefined;
+    this.members = machines ?? nodes("z", shape.members);
+    this.brokers = machines ?? nodes("kafka", shape.brokers);
     this.clients = nodes("client", shape.clients);
     const logs = `${MEMBER_DATA}/version-2`;
     this.histories = new Histories(this.members.map((node, index): MemberDisk => ({ id: index + 1, node, logs, snapshots: logs })));
-    for (const node of this.members) this.#startMember(node);
-    for (const node of this.brokers) this.#startBroker(node);
+    for (const node of this.machines) this.#begin(node);
+  }
+
+  /** Those of members and of brokers. */
+  get machines(): readonly SimNode[] {
+    return [...new Set([...this.members, ...this.brokers])];
   }
 
   get brokerIds(): readonly number[] {
@@ -94,8 +113,12 @@ export class ClusterWorld {
     if (node.up && stopping?.life === node.lives) stopping.startsAgain = true;
     if (node.up) return;
     node.start();
+    this.#begin(node);
+  }
+
+  #begin(node: SimNode): void {
     if (this.members.includes(node)) this.#startMember(node);
-    else this.#startBroker(node);
+    if (this.brokers.includes(node)) this.#startBroker(node);
   }
 
   /** As SIGTERM to a broker: its process ends once it has stopped. One that has not come to serve yet ends at once. */
@@ -111,10 +134,31 @@ export class ClusterWorld {
     }
     const { host } = node;
     this.#stopping.set(node, { life, startsAgain: false });
-    this.#stop(node, broker).catch((error: unknown) => host.fail(toError(error)));
+    this.#stopAll(node, broker).catch((error: unknown) => host.fail(toError(error)));
   }
 
-  /** Goes no further where the process ends meanwhile. */
+  /** The broker, then the member beside it, then the process. */
+  async #stopAll(node: SimNode, broker: Broker): Promise<void> {
+    const life = node.lives;
+    await this.#stop(node, broker);
+    await this.#memberOf.get(node)?.close();
+    // The process may end meanwhile.
+    if (node.up && node.lives === life) this.#exit(node, () => this.#stopping.get(node)?.startsAgain === true && this.restart(node));
+  }
+
+  /** All brokers stop at the same time; members that share their processes go on. */
+  async stopBrokers(withinMs: number): Promise<void> {
+    if (this.shape.whole !== true) {
+      for (const id of this.brokerIds) this.terminate(id);
+      await this.world.run({ until: () => this.brokers.every((node) => !node.up), withinMs });
+      return;
+    }
+    const stops = this.brokerIds.map((id) => this.#stop(this.node(id), must(this.running(id), `broker ${id}`)));
+    await this.world.settle(Promise.all(stops), withinMs);
+    this.#running.clear();
+  }
+
+  /** Rejects, or never settles, where the process ends meanwhile. */
   async #stop(node: SimNode, broker: Broker): Promise<void> {
     const life = node.lives;
     const isOver = (): boolean => !node.up || node.lives !== life;
@@ -123,7 +167,6 @@ export class ClusterWorld {
     });
     await broker.stop();
     limit.cancel();
-    if (!isOver()) this.#exit(node, () => this.#stopping.get(node)?.startsAgain === true && this.restart(node));
   }
 
   /** The process ends by itself, and has cleaned up before. */
@@ -132,7 +175,8 @@ export class ClusterWorld {
     const { files, listeners } = node.resources;
     // Connections of clients have been ended, and go when those answer, or with the process.
     const left = [...this.world.net.ends].filter(({ machine, localPort }) => machine.name === node.name && localPort !== BROKER_PORT);
-    if (files.length + listeners + left.length > 0) {
+    // A member in the same process goes with it.
+    if (!this.members.includes(node) && files.length + listeners + left.length > 0) {
       throw new Violation("a stop leaves nothing open", `${node.name} has the files [${files.join()}], ${listeners} listeners and connections to [${left.map(({ peerMachine, remotePort }) => `${peerMachine.name}:${remotePort}`).join()}]`);
     }
     // In a turn of the world's own: the node must not end in its own midst.
@@ -159,6 +203,48 @@ export class ClusterWorld {
     this.#exit(node, () => this.world.after(SUPERVISOR_MS, () => this.restart(node)));
   }
 
+  /** The disk fails, in one of the ways that a node can't go on with: it stops, by design, and is started again when that is over. */
+  sicken(node: SimNode, how: "fullDisk" | "badDisk" | "failedSync", dice: number): void {
+    const { disk } = node;
+    this.#sick.set(node, node.lives);
+    if (how === "fullDisk") disk.options.capacityBytes = disk.files.usedBytes + 200 * dice;
+    else if (how === "failedSync") disk.options.syncErrorsPerMillion = 50_000;
+    else {
+      disk.options.readErrorsPerMillion = 5000 * (dice % 2);
+      disk.options.writeErrorsPerMillion = 10_000;
+    }
+  }
+
+  /**
+   * After a failed sync the machine goes off before its next process begins: what stands in a page cache then may never
+   * reach the disk, and a process can't know.
+   */
+  mend(node: SimNode): void {
+    const { options } = node.disk;
+    if (!this.#sick.has(node)) return;
+    const hasLost = options.syncErrorsPerMillion > 0;
+    options.capacityBytes = Infinity;
+    options.readErrorsPerMillion = 0;
+    options.writeErrorsPerMillion = 0;
+    options.syncErrorsPerMillion = 0;
+    if (!node.up && hasLost) this.powerLoss(node);
+    this.restart(node);
+  }
+
+  /** Nothing that failed in an earlier life comes to light any more. */
+  renew(node: SimNode): void {
+    this.mend(node);
+    if (!node.up || this.#sick.get(node) !== node.lives) return;
+    node.kill();
+    this.restart(node);
+  }
+
+  /** Whether the node may stop like this: its disk has failed it in this life. */
+  isSick({ node: name, life, reason }: NodeFailure): boolean {
+    const node = this.machines.find((machine) => machine.name === name);
+    return node !== undefined && life >= (this.#sick.get(node) ?? Infinity) && isDiskError(reason);
+  }
+
   get stopping(): boolean {
     return this.brokers.some((node) => node.up && this.#stopping.get(node)?.life === node.lives);
   }
@@ -172,14 +258,15 @@ export class ClusterWorld {
     const files = { main: parseProperties(lines.join("\n"), "zoo.cfg"), origin: "zoo.cfg", myId: shape.members === 1 ? undefined : String(id), dynamic: undefined };
     const { config } = readMemberConfig(files);
     const tapped = tapQuorum(host, { id, quorumPort: QUORUM_PORT }, {
-      epoch: () => undefined,
+      epoch: () => (this.quorumLeader = node),
       sync: (begin) => {
+        this.onSync(begin);
         if (begin.kind === "snap") histories.snapshotSent(begin.leader, begin.learner, begin.zxid);
       },
     });
     // A life that ends while it starts never settles; one that can't start says so by failing.
     const started = shape.members === 1 ? StandaloneMember.start(host, config) : QuorumMember.start(tapped, config);
-    started.catch((error: unknown) => host.fail(toError(error)));
+    started.then((member) => this.#memberOf.set(node, member)).catch((error: unknown) => host.fail(toError(error)));
   }
 
   #startBroker(node: SimNode): void {
@@ -199,7 +286,8 @@ export class ClusterWorld {
     const properties = parseProperties(lines.join("\n"), "server.properties");
     const { config } = readBrokerConfig(properties, "server.properties");
     const log = overheard(host.log, (message, fields) => this.onLine({ broker: id, message, fields: fields ?? {} }));
-    const heard: Host = { ...host, log };
+    const tapped = this.#tap?.wrap(host, `${node.name}/${life}`) ?? host;
+    const heard: Host = { ...tapped, log };
     Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } })
       .then(
         (broker) => this.#running.set(node, { life, broker }),
@@ -207,6 +295,13 @@ export class ClusterWorld {
       )
       .catch((error: unknown) => host.fail(toError(error)));
   }
+}
+
+/** As members and brokers say it of the disk that all of theirs is on. */
+function isDiskError(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code === "EIO" || code === "ENOSPC" || code === "ERR_NO_LOG_DIRECTORY") return true;
+  return error instanceof AggregateError ? error.errors.every(isDiskError) : error instanceof Error && error.cause !== undefined && isDiskError(error.cause);
 }
 
 function overheard(log: Logger, hear: (message: string, fields: LogFields | undefined) => void): Logger {

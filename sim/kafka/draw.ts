@@ -1,7 +1,8 @@
 import type { WorldOptions } from "../../src/host/sim/options.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import type { ClusterShape } from "./cluster-world.ts";
-import { drawPlan, FAULT_KINDS, type Fault, type FaultKind } from "./faults.ts";
+import { drawPlan } from "../trouble.ts";
+import { FAULT_KINDS, LENGTHS, SYNCED_KINDS, TARGETS, type FaultKind, type BrokerFault } from "./faults.ts";
 
 /** What a seed stands for: how many take part, how they are configured, who writes what, what goes wrong. */
 export interface Draw {
@@ -16,7 +17,7 @@ export interface Draw {
   readonly readers: { readonly maxWaitMs: number; readonly maxBytes: number };
   readonly churnPauseMsMax: number;
   readonly kinds: readonly FaultKind[];
-  readonly plan: readonly Fault[];
+  readonly plan: readonly BrokerFault[];
 }
 
 export const FAULTS_FROM_MS = 5000;
@@ -59,7 +60,7 @@ export function draw(seed: string): Draw {
   const unevenClocks = machines.chance(1, 3);
   const slowDisks = machines.chance(1, 4);
   const trouble = root.fork("trouble");
-  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => (unevenClocks || kind !== "clock") && (synced || kind !== "power"));
+  const kinds = FAULT_KINDS.filter((kind) => trouble.chance(3, 5) || kind === "kill").filter((kind) => (unevenClocks || kind !== "clock") && (synced || !SYNCED_KINDS.has(kind)));
   const untilMs = trouble.pick([13_000, 17_000, 21_000]);
   return {
     shape: {
@@ -86,6 +87,6 @@ export function draw(seed: string): Draw {
     readers: { maxWaitMs: shape.pick([100, 500]), maxBytes: shape.pick([300, 10_000, 200_000]) },
     churnPauseMsMax: shape.pick([200, 2000]),
     kinds,
-    plan: drawPlan(root.fork("plan"), { kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([600, 1500, 4000]) }),
+    plan: drawPlan(root.fork("plan"), { kinds, lengths: LENGTHS, targets: TARGETS, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([600, 1500, 4000]) }),
   };
 }

@@ -1,6 +1,7 @@
 import { Prng } from "../../src/lib/prng.ts";
+import { drawPlan } from "../trouble.ts";
 import { draw, FAULTS_FROM_MS, type Draw } from "./draw.ts";
-import { drawPlan, type Target } from "./faults.ts";
+import { LENGTHS, type Target } from "./faults.ts";
 import type { CrewOptions } from "./group-workload.ts";
 
 /** What a seed stands for where groups are looked at. */
@@ -15,10 +16,10 @@ export interface GroupDraw extends Pick<Draw, "shape" | "world" | "synced" | "ki
   readonly retentionMs: number;
 }
 
-export const SAFE_TOPIC = "safe";
+export const SHARED_TOPIC = "shared";
 export const PASSING_TOPIC = "passing";
 
-const TARGETS: readonly Target[] = ["any", "controller", "coordinator", "coordinator", "coordinator", "two", "all"];
+export const GROUP_TARGETS: readonly Target[] = ["any", "controller", "coordinator", "coordinator", "coordinator", "two", "all"];
 
 export function drawGroups(seed: string): GroupDraw {
   const base = draw(seed);
@@ -45,7 +46,7 @@ export function drawGroups(seed: string): GroupDraw {
   const crew = (group: string, isStatic: boolean): Omit<CrewOptions, "lasting"> => ({
     group,
     members: shape.between(2, 4),
-    topics: [SAFE_TOPIC],
+    topics: [SHARED_TOPIC],
     alsoTopics: [PASSING_TOPIC],
     isStatic,
     sessionTimeoutMs: shape.pick([800, 1500, 3000]),
@@ -63,7 +64,7 @@ export function drawGroups(seed: string): GroupDraw {
     producers: { window: 1, pauseMsMax: 400, valueBytesMax: 60, largeBytes: 0 },
     synced: base.synced,
     kinds: base.kinds,
-    plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: TARGETS }),
+    plan: drawPlan(root.fork("groups' plan"), { kinds: base.kinds, lengths: LENGTHS, fromMs: FAULTS_FROM_MS, untilMs, pauseMsMax: trouble.pick([800, 2000, 4000]), targets: GROUP_TARGETS }),
     offsetsPartitions,
     segmentBytes,
     crews,

@@ -115,6 +115,11 @@ export class GroupHistory {
     };
   }
 
+  /** Whether nobody was told that this commit of a group and partition, by their names, was stored. */
+  isUnknown(groupAndPartition: string, number: number): boolean {
+    return this.seen.some((one) => one.kind === "commit" && one.offsets.some((offset, index) => offset.number === number && `${one.group} ${offset.name}` === groupAndPartition && one.codes[index] !== ErrorCode.NONE));
+  }
+
   /** The question, and what reads the answer into it and gives the worst error code. */
   #describe(api: Api, version: number, asked: unknown, broker: number): readonly [Seen, (answer: unknown) => number] | undefined {
     const common = (group: string): Asked => ({ group, version, broker, begun: this.#place++, ended: Infinity, owned: false, code: undefined });

@@ -23,6 +23,8 @@ interface StoredBatch {
 export interface StoredLog {
   readonly name: string;
   readonly broker: string;
+  /** Of the first segment. */
+  readonly baseOffset: number;
   /** All segments, one after the other. */
   readonly bytes: Buffer;
   readonly batches: readonly StoredBatch[];
@@ -82,7 +84,7 @@ function readLog(node: SimNode, name: string): StoredLog {
   }
   if (at !== bytes.length) throw new Violation("logs are whole", `${node.name} has ${bytes.length - at} bytes behind the last batch of ${name}`);
   const epochs = parseLeaderEpochs(node.disk.peek(`${path}/${LEADER_EPOCH_FILE}`)?.toString() ?? "", path);
-  return { name, broker: node.name, bytes, batches, epochs };
+  return { name, broker: node.name, baseOffset: segments[0]?.segment?.offset ?? 0, bytes, batches, epochs };
 }
 
 export function endOf(log: StoredLog): number {

@@ -60,6 +60,8 @@ export interface Transcript {
   readonly heard: (Reply | Event)[];
 }
 
+export const CLIENT_PORT = 2181;
+
 /** Listens in on the connections of all clients. */
 export class ClientTap {
   readonly transcripts: Transcript[] = [];
@@ -78,7 +80,10 @@ export class ClientTap {
       ...host,
       net: {
         listen: (options, onConnection) => net.listen(options, onConnection),
-        connect: async (options: ConnectOptions) => new TappedConnection(await net.connect(options), new Recorder(this, client, options.host)),
+        connect: async (options: ConnectOptions) => {
+          const connection = await net.connect(options);
+          return options.port === CLIENT_PORT ? new TappedConnection(connection, new Recorder(this, client, options.host)) : connection;
+        },
       },
     };
   }

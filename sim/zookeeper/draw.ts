@@ -1,6 +1,7 @@
 import type { WorldOptions } from "../../src/host/sim/options.ts";
 import { Prng } from "../../src/lib/prng.ts";
-import { drawPlan, FAULT_KINDS, type Fault, type FaultKind } from "./faults.ts";
+import { drawPlan } from "../trouble.ts";
+import { FAULT_KINDS, LENGTHS, TARGETS, type FaultKind, type MemberFault } from "./faults.ts";
 
 /** What a seed stands for: how many take part, how they are configured, what goes wrong. */
 export interface Draw {
@@ -18,7 +19,7 @@ export interface Draw {
   /** How the run ends, before the last look at everything. */
   readonly lastStart: "none" | "kill" | "power";
   readonly kinds: readonly FaultKind[];
-  readonly plan: readonly Fault[];
+  readonly plan: readonly MemberFault[];
 }
 
 export const FAULTS_FROM_MS = 2500;
@@ -72,6 +73,12 @@ export function draw(seed: string): Draw {
     world,
     lastStart: trouble.pick(["none", "kill", "power"] as const),
     kinds,
-    plan: drawPlan(root.fork("plan"), { kinds, fromMs: FAULTS_FROM_MS, untilMs: FAULTS_UNTIL_MS, pauseMsMax }),
+    plan: drawPlan(root.fork("plan"), { kinds, lengths: LENGTHS, targets: TARGETS, fromMs: FAULTS_FROM_MS, untilMs: FAULTS_UNTIL_MS, pauseMsMax }),
   };
+}
+
+/** How long a leader may go on as one after it was replaced; undefined where clocks and processes do not go on as they should. */
+export function staleMsMax({ tickMs, syncLimit, world }: Pick<Draw, "tickMs" | "syncLimit" | "world">, plan: readonly { readonly kind: string }[]): number | undefined {
+  const misled = plan.some(({ kind }) => kind === "pause" || kind === "clog" || kind === "slowNet");
+  return misled || (world.clockDriftPpmMax ?? 0) > 0 ? undefined : (syncLimit + 3) * tickMs + 500;
 }

@@ -179,6 +179,11 @@ export class SimConnection implements Connection, Stalled {
   /** A fault of the network between the ends. */
   breakBoth(): void {
     this.#other.#break("ECONNRESET", `the connection from ${this.machine.name} broke`);
+    this.breakHere();
+  }
+
+  /** This end alone is told; the other stays half open until it writes. */
+  breakHere(): void {
     this.#break("ECONNRESET", `the connection to ${this.peerMachine.name} broke`);
   }
 

@@ -151,6 +151,14 @@ export class Fabric {
     return doomed.length;
   }
 
+  /** Breaks every connection between the two nodes for `a` alone; `b` learns of it when it writes. Returns how many broke. */
+  halfOpen(a: Named, b: Named): number {
+    const [one, other] = [this.#machine(a), this.#machine(b)];
+    const doomed = [...this.ends].filter((end) => end.machine === one && end.peerMachine === other);
+    for (const end of doomed) end.breakHere();
+    return doomed.length;
+  }
+
   #machine(named: Named): Machine {
     const name = typeof named === "string" ? named : named.name;
     const machine = this.#byName.get(name);

@@ -395,6 +395,17 @@ describe("a node that goes", () => {
     expect([...seen].toSorted((x, y) => x.localeCompare(y))).toEqual(["ECONNRESET", "end"]);
   });
 
+  test("half open: one end hears of the break at once, the other when it writes", async () => {
+    const { world, a, b, client, server } = await pair();
+    expect(world.net.halfOpen(a, b)).toBe(1);
+    await world.run({ forMs: 10_000 });
+    expect(client.closed).toMatchObject({ error: { code: "ECONNRESET" } });
+    expect(server.closed).toBeUndefined();
+    server.connection.write(text("still there?"));
+    await world.run({ forMs: 1000 });
+    expect(server.closed).toMatchObject({ error: { code: "ECONNRESET" } });
+  });
+
   test("without power: its peers stay half open, and learn of it when they write to its next life", async () => {
     const { world, b, client } = await pair();
     b.powerLoss();
