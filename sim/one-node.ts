@@ -126,7 +126,7 @@ function startBroker(host: Host): Promise<Broker> {
   ].join("\n");
   const properties = parseProperties(text, "server.properties");
   const { config } = readBrokerConfig(properties, "server.properties");
-  return Broker.start({ host, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } });
+  return Broker.start({ host, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() }, tailBytesMax: 5000 });
 }
 
 function connect(host: Host): Promise<BrokerConnection> {

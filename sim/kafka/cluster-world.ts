@@ -41,6 +41,8 @@ export interface HeardLine {
 
 export const BROKER_PORT = 9092;
 export const LOG_DIRECTORY = "/kafka-logs";
+/** By broker: memory that is given back at once, soon or hardly ever. */
+const TAILS_BYTES_MAX = [1000, 30_000, 1_000_000];
 const MEMBER_DATA = "/zookeeper";
 const QUORUM_PORT = 2888;
 /** A stop is over by then, whatever is wrong with the others. */
@@ -288,7 +290,7 @@ export class ClusterWorld {
     const log = overheard(host.log, (message, fields) => this.onLine({ broker: id, message, fields: fields ?? {} }));
     const tapped = this.#tap?.wrap(host, `${node.name}/${life}`) ?? host;
     const heard: Host = { ...tapped, log };
-    Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() } })
+    Broker.start({ host: heard, config, layers: { static: properties, clusterDefault: new Map(), perBroker: new Map() }, tailBytesMax: TAILS_BYTES_MAX[id % TAILS_BYTES_MAX.length] })
       .then(
         (broker) => this.#running.set(node, { life, broker }),
         (error: unknown) => this.#startFailed(node, error),

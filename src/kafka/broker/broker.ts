@@ -29,7 +29,7 @@ import type { BrokerRegistration } from "../znodes/broker.ts";
 import { announceLogDirFailure, createOrGetClusterId, createPersistentPaths, generateBrokerId, registerBroker } from "../znodes/operations.ts";
 import { paths } from "../znodes/paths.ts";
 import { listChildren } from "../znodes/requests.ts";
-import { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
+import { refuseLostSession, ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 import { BrokerSettings } from "./broker-settings.ts";
 import { ConfigAdmin } from "./config-admin.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
@@ -83,6 +83,8 @@ export interface BrokerOptions {
   readonly host: Host;
   readonly config: BrokerConfig;
   readonly layers: BrokerLayers;
+  /** What all logs together keep in memory of what was appended last. */
+  readonly tailBytesMax?: number | undefined;
 }
 
 /** A broker from start to stop. Source: kafka/server/KafkaServer.scala, whose order of start-up is kept. */
@@ -200,7 +202,10 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   client.start();
   await connected(client, options, log);
   const chroot = await client.makeChroot();
-  if (!chroot.ok) throw new OperationalError("ERR_ZOOKEEPER", `the path in zookeeper.connect=${options.config.zookeeperConnect} can't be made: ZooKeeper answered ${chroot.code}`);
+  if (!chroot.ok) {
+    refuseLostSession(chroot.code);
+    throw new OperationalError("ERR_ZOOKEEPER", `the path in zookeeper.connect=${options.config.zookeeperConnect} can't be made: ZooKeeper answered ${chroot.code}`);
+  }
   const zookeeper = new ZooKeeperSession(client);
   await zookeeper.run(createPersistentPaths());
   const clusterId = await zookeeper.run(createOrGetClusterId(randomUuid(host.random)));
@@ -221,6 +226,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   let replicas: ReplicaManager | undefined;
   const logs = await LogManager.open({
     ...logManagerDefaults,
+    ...(options.tailBytesMax !== undefined && { tailBytesMax: options.tailBytesMax }),
     host,
     directories: config.logDirs,
     failed,

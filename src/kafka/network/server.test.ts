@@ -3,6 +3,7 @@ import { realHost } from "../../host/real/host.ts";
 import type { Connection } from "../../host/net.ts";
 import { BrokerConnection } from "../client/broker-connection.ts";
 import { apiVersions } from "../protocol/messages/api-versions.ts";
+import { fetch } from "../protocol/messages/fetch.ts";
 import { metadata } from "../protocol/messages/metadata.ts";
 import { produce } from "../protocol/messages/produce.ts";
 import { closeConnection, noResponse, route, type Route } from "./request.ts";
@@ -235,5 +236,62 @@ describe("what can't be served", () => {
     await closed;
     expect(received()).toBe("");
     first.close();
+  });
+});
+
+describe("memory that is lent", () => {
+  const records = Buffer.alloc(50_000, 7);
+  const producing = { transactionalId: null, acks: 1, timeoutMs: 1000, topicData: [{ name: "t", partitionData: [{ index: 0, records: [records] }] }] };
+  const serveLarge = async (route: Route): Promise<BrokerConnection> => {
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100 }, [route]);
+    await server.bind();
+    server.process();
+    closing.push(() => server.close());
+    return connect(server);
+  };
+
+  test("a request's frame is used again for the next one once it is answered, if nothing of it is kept; never otherwise", async () => {
+    for (const returnsFrame of [true, false]) {
+      const seen = new Set<ArrayBufferLike>();
+      const connection = await serveLarge(
+        route(
+          produce,
+          ({ topicData }) => {
+            for (const { partitionData } of topicData) for (const part of partitionData) if (part.records?.[0] !== undefined) seen.add(part.records[0].buffer);
+            return { responses: [] };
+          },
+          { returnsFrame },
+        ),
+      );
+      for (let times = 0; times < 5; times++) await connection.send(produce, 3, producing);
+      expect(seen.size).toBe(returnsFrame ? 1 : 5);
+    }
+  });
+
+  test("what an answer was lent is given back when it has left, not before", async () => {
+    const { buffers } = host;
+    const freeBytes = (): number => buffers.freeBytes;
+    let lent: Buffer = Buffer.alloc(0);
+    const connection = await serveLarge(
+      route(
+        fetch,
+        () => {
+          lent = buffers.copyOf(records);
+          return { responses: [{ topic: "t", partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 1, records: [lent] }] }] };
+        },
+        {
+          returns: ({ responses }) => {
+            expect(responses).toHaveLength(1);
+            buffers.release(lent);
+          },
+        },
+      ),
+    );
+    for (let times = 0; times < 5; times++) {
+      const before = freeBytes();
+      const { responses } = await connection.send(fetch, 11, { maxWaitMs: 0, minBytes: 0, topics: [], forgottenTopicsData: [] });
+      expect(Buffer.concat(responses[0]?.partitions[0]?.records ?? []).equals(records)).toBe(true);
+      expect(freeBytes()).toBeGreaterThanOrEqual(times === 0 ? before + records.length : before);
+    }
   });
 });

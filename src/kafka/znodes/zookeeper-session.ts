@@ -133,7 +133,8 @@ function resultReply(result: MultiResult): ZkReply {
   }
 }
 
-function refuseLostSession(code: number): void {
+/** Throws ERR_ZOOKEEPER_SESSION where the code says that the session has ended. */
+export function refuseLostSession(code: number): void {
   if (code === ErrorCode.sessionExpired || code === ErrorCode.connectionLoss || code === ErrorCode.authFailed) {
     throw new OperationalError("ERR_ZOOKEEPER_SESSION", `the ZooKeeper session has ended (code ${code})`);
   }
