@@ -242,8 +242,8 @@ describe("what can't be served", () => {
 describe("memory that is lent", () => {
   const records = Buffer.alloc(50_000, 7);
   const producing = { transactionalId: null, acks: 1, timeoutMs: 1000, topicData: [{ name: "t", partitionData: [{ index: 0, records: [records] }] }] };
-  const serveLarge = async (route: Route): Promise<BrokerConnection> => {
-    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100 }, [route]);
+  const serveLarge = async (one: Route): Promise<BrokerConnection> => {
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100 }, [one]);
     await server.bind();
     server.process();
     closing.push(() => server.close());
