@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { Decoded } from "../../src/codec/schema.ts";
 import { realHost } from "../../src/host/real/host.ts";
 import { BrokerConnection } from "../../src/kafka/client/broker-connection.ts";
 import { createTopics } from "../../src/kafka/protocol/messages/create-topics.ts";
@@ -54,10 +55,15 @@ export class BrokersView<B extends BrokerAt = BrokerAt> {
   async controller(): Promise<number | undefined> {
     const [asked] = this.others();
     if (asked === undefined) return undefined;
+    const { controllerId } = await this.#cluster(asked);
+    return controllerId < 0 ? undefined : controllerId;
+  }
+
+  /** As one broker was told by the controller. */
+  async #cluster(asked: BrokerAt): Promise<Decoded<typeof metadata.response>> {
     const connection = await this.connect(asked);
     try {
-      const { controllerId } = await connection.send(metadata, 9, { topics: [], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
-      return controllerId < 0 ? undefined : controllerId;
+      return await connection.send(metadata, 9, { topics: [], allowAutoTopicCreation: false, includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false });
     } finally {
       connection.close();
     }
@@ -88,9 +94,16 @@ export class BrokersView<B extends BrokerAt = BrokerAt> {
     });
   }
 
+  /** Resolves with the controller when it has heard of every broker: each serves a moment before that. */
+  async allKnown(): Promise<B> {
+    const controller = this.broker(await eventually("a controller", () => this.controller()));
+    await eventually("the controller knows every broker", async () => (await this.#cluster(controller)).brokers.length === this.brokers.length);
+    return controller;
+  }
+
   /** Replicated to all, asked of the controller. */
   async createTopic(name: string, partitions: number): Promise<void> {
-    const connection = await this.connect(this.broker(await eventually("a controller", () => this.controller())));
+    const connection = await this.connect(await this.allKnown());
     try {
       const answer = await connection.send(createTopics, 5, { topics: [{ name, numPartitions: partitions, replicationFactor: this.brokers.length, assignments: [], configs: [] }], timeoutMs: 10_000, validateOnly: false }, 20_000);
       expect(answer.topics[0]).toMatchObject({ errorCode: 0 });

@@ -8,7 +8,7 @@ export const GROUP_SETTINGS: Settings = {
 };
 
 /**
- * Three brokers that serve. Ours run on three members of ours, all from dist/; Apache's on Apache's ZooKeeper, which is
+ * Three brokers that serve, and that the controller knows. Ours run on three members of ours, all from dist/; Apache's on Apache's ZooKeeper, which is
  * how a story is tested before it judges ours. `classPath` is Apache Kafka's, which its tools need too.
  */
 export async function startCluster({ kind = "odradek", classPath = "", settings = {} }: { readonly kind?: BrokerKind; readonly classPath?: string; readonly settings?: Settings } = {}): Promise<KafkaCluster> {
@@ -16,6 +16,7 @@ export async function startCluster({ kind = "odradek", classPath = "", settings 
   const cluster = kind === "odradek" ? await onOurEnsemble(classPath, all) : await KafkaCluster.plan([kind, kind, kind], classPath, { settings: all });
   try {
     await Promise.all(cluster.brokers.map((broker) => broker.start()));
+    await cluster.allKnown();
   } catch (error) {
     await cluster.close();
     throw error;
