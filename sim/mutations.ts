@@ -27,16 +27,15 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "the high watermark waits for the committed ISR alone", file: LEADER_STATE, find: "this.#counted.has(id) || nowMs - caughtUpOf(follower) <= lagMsMax", replace: "this.#isr.includes(id)", world: "cluster" },
   { name: "a follower joins the ISR before it has what is committed", file: LEADER_STATE, find: "&& follower.logEndOffset >= highWatermark && follower.logEndOffset >= this.epochStartOffset", replace: "", world: "cluster" },
   { name: "a follower joins the ISR without what an earlier leader committed", file: LEADER_STATE, find: "&& follower.logEndOffset >= this.epochStartOffset", replace: "", world: "cluster" },
-  { name: "a follower that lags stays in the ISR", file: LEADER_STATE, find: "return follower !== undefined && follower.logEndOffset < writtenOffset && nowMs - caughtUpOf(follower) > lagMsMax;", replace: "return false;", world: "cluster" },
   { name: "an acknowledged write is counted before it is written", file: PARTITION, find: "this.#state?.highWatermark(log.writtenOffset,", replace: "this.#state?.highWatermark(log.endOffset,", world: "cluster" },
   { name: "a follower does not truncate on a new epoch", file: FETCHER, find: "this.#truncations.push({ followed, offset, complete, endOffset });", replace: "this.#truncations.push({ followed, offset: endOffset, complete: true, endOffset });", world: "cluster" },
   { name: "a follower truncates by its high watermark, not by epochs", file: FETCHER, find: "if (followed.replica.log.latestEpoch === undefined)", replace: "if (true)", world: "cluster" },
   { name: "a leader does not fence other epochs", file: PARTITION, find: "if (currentLeaderEpoch !== -1 && currentLeaderEpoch < this.#leaderEpoch)", replace: "if (false)", world: "cluster" },
   { name: "a follower does not take over the leader's high watermark", file: PARTITION, find: "log.setHighWatermark(Math.min(highWatermark, log.endOffset));", replace: "", world: "cluster" },
   // Logs and producers
-  { name: "sequence numbers are lost after a restart", file: "kafka/log/producer-replay.js", find: "state.apply(buffer, at, size);", replace: "{}", world: "cluster" },
+  { name: "sequence numbers are lost after a restart", file: "kafka/log/open-log.js", find: "await replayProducers(this.#context, { state, snapshots, segments, startOffset, upTo: endOffset });", replace: "state.endOffset = endOffset;", world: "cluster" },
   { name: "a batch that is sent again is appended again", file: "kafka/log/producer-state.js", find: 'if (origin === "client") {\n            const duplicate = findDuplicate(entry, batch, at);', replace: 'if (origin === "client") {\n            return undefined;\n            const duplicate = findDuplicate(entry, batch, at);', world: "cluster" },
-  { name: "a broker forgets to sync", file: "kafka/log/flusher.js", find: "await segment.sync();", replace: "{}", world: "cluster" },
+  { name: "a broker forgets to sync", file: "kafka/log/segment.js", find: "await this.#log?.dataSync();", replace: "", world: "cluster" },
   { name: "a damaged end of a log is kept", file: "kafka/log/open-log.js", find: "if (!batchChecksumHolds(buffer, at, size))", replace: "if (false)", world: "cluster" },
   { name: "leader epochs are not cut with their log", file: "kafka/log/leader-epochs.js", find: "this.#dropFromEnd((entry) => entry.startOffset >= endOffset);", replace: "", world: "cluster" },
   // Controller
