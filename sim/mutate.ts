@@ -23,10 +23,10 @@ function main(): number {
   let missed = 0;
   for (const mutation of chosen) {
     const caught = run(mutation);
-    if (caught === undefined) missed += 1;
+    if (caught === undefined && mutation.isOpen !== true) missed += 1;
     console.log(`| ${mutation.name} | ${mutation.world} | ${caught ?? `**not caught** by seeds 1 to ${SEEDS_MAX}`} |`);
   }
-  console.log(`${chosen.length - missed} of ${chosen.length} caught`);
+  console.log(`${missed} of ${chosen.length} should have been caught, and were not`);
   return missed === 0 ? 0 : 1;
 }
 
