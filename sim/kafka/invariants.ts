@@ -22,8 +22,8 @@ export class Invariants {
   asynchronousAppends = 0;
   /** Who led, by partition and epoch, and the high watermark then. */
   readonly #leaders = new Map<string, { readonly broker: number; readonly life: number; highWatermark: number; readonly partition: Partition }>();
-  /** By partition: the greatest high watermark that any leader ever had. */
-  readonly #committed = new Map<string, number>();
+  /** By partition: the greatest high watermark that any leader ever had, and the last epoch in which there was one. */
+  readonly #committed = new Map<string, { readonly offset: number; readonly epoch: number }>();
   readonly #lasting: (topic: string) => boolean;
   readonly #keeps: (topic: string) => boolean;
 
@@ -84,8 +84,11 @@ export class Invariants {
   /** What any leader has committed, its successors have, and all in sync with them. */
   #checkCommitted(name: string, leader: Replica, replicas: readonly Replica[]): void {
     const { leaderEpoch, inSync, log } = leader.partition;
-    const committed = Math.max(log.highWatermark, this.#committed.get(name) ?? 0);
-    this.#committed.set(name, committed);
+    const before = this.#committed.get(name) ?? { offset: 0, epoch: 0 };
+    // Who does not know yet that it leads no more has nothing to say.
+    if (leaderEpoch < before.epoch) return;
+    const committed = Math.max(log.highWatermark, before.offset);
+    this.#committed.set(name, { offset: committed, epoch: leaderEpoch });
     for (const { broker, partition } of replicas) {
       if (partition.leaderEpoch !== leaderEpoch || !inSync.includes(broker.id)) continue;
       if (partition.log.endOffset < committed) {
