@@ -13,7 +13,8 @@ import { MUTATIONS, SEEDS_MAX, type Mutation } from "./mutations.ts";
 
 const BUILT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const COPY = path.join(BUILT, "mutant");
-const CHILD_MS_MAX = 1_800_000;
+/** A mutant may turn in a circle in which no time passes. */
+const CHILD_MS_MAX = 1_200_000;
 
 function main(): number {
   const wanted = process.argv.slice(2);
@@ -22,10 +23,10 @@ function main(): number {
   let missed = 0;
   for (const mutation of chosen) {
     const caught = run(mutation);
-    if (caught === undefined) missed += 1;
+    if (caught === undefined && mutation.isOpen !== true) missed += 1;
     console.log(`| ${mutation.name} | ${mutation.world} | ${caught ?? `**not caught** by seeds 1 to ${SEEDS_MAX}`} |`);
   }
-  console.log(`${chosen.length - missed} of ${chosen.length} caught`);
+  console.log(`${missed} of ${chosen.length} should have been caught, and were not`);
   return missed === 0 ? 0 : 1;
 }
 

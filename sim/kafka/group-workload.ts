@@ -112,6 +112,11 @@ export class Consumer {
     this.#stillUntilMs = 0;
   }
 
+  /** It has not noticed yet that it has to join again. */
+  get rejoins(): boolean {
+    return this.#rejoins;
+  }
+
   subscribe(topics: readonly string[]): void {
     this.#member.subscribe(topics);
     this.#rejoins = true;

@@ -199,6 +199,7 @@ export class GroupsWork {
     if (consumers.length !== members) return `${group} has ${consumers.length} of ${members} processes`;
     const generations = new Set(consumers.map(({ assignment }) => assignment?.generation));
     if (generations.size > 1 || generations.has(undefined)) return `members of ${group} are in the generations ${[...generations].join()}`;
+    if (consumers.some(({ rejoins }) => rejoins)) return `a member of ${group} is about to join again`;
     const owned = consumers.flatMap(({ assignment }) => assignment?.partitions ?? []).filter(({ topic }) => topic === SHARED_TOPIC);
     if (owned.length !== SHARED_PARTITIONS) return `members of ${group} own ${owned.length} partitions`;
     const owner = this.#ownerOf(group);

@@ -22,11 +22,18 @@ export class Invariants {
   asynchronousAppends = 0;
   /** Who led, by partition and epoch, and the high watermark then. */
   readonly #leaders = new Map<string, { readonly broker: number; readonly life: number; highWatermark: number; readonly partition: Partition }>();
+  /** By partition: the greatest high watermark that any leader ever had, and the last epoch in which there was one. */
+  readonly #committed = new Map<string, { readonly offset: number; readonly epoch: number }>();
   readonly #lasting: (topic: string) => boolean;
+  readonly #keeps: (topic: string) => boolean;
 
-  /** `lasting`: topics that are not deleted and made again, so that an epoch stands for one leader. */
-  constructor(lasting: (topic: string) => boolean) {
+  /**
+   * `lasting`: topics that are not deleted and made again, so that an epoch stands for one leader; `keeps`: those of
+   * them of which nothing is ever lost that a leader has counted as committed.
+   */
+  constructor(lasting: (topic: string) => boolean, keeps: (topic: string) => boolean) {
     this.#lasting = lasting;
+    this.#keeps = keeps;
   }
 
   look(brokers: Iterable<RunningBroker>): void {
@@ -48,7 +55,9 @@ export class Invariants {
     const leaders = replicas.filter(({ partition }) => partition.isLeader);
     for (const leader of leaders) this.#checkLeader(name, leader);
     const latest = leaders.toSorted((a, b) => b.partition.leaderEpoch - a.partition.leaderEpoch)[0];
-    if (latest !== undefined) this.#checkFollowers(name, latest, replicas);
+    if (latest === undefined) return;
+    this.#checkFollowers(name, latest, replicas);
+    if (this.#keeps(latest.partition.topic)) this.#checkCommitted(name, latest, replicas);
   }
 
   #checkOffsets(name: string, { broker, partition: { log } }: Replica): void {
@@ -70,6 +79,22 @@ export class Invariants {
     if (log.highWatermark > log.writtenOffset) throw new Violation("a leader counts what is written", `broker ${broker.id} has ${log.writtenOffset} of ${name} written and the high watermark ${log.highWatermark}`);
     this.#leaders.set(key, { broker: broker.id, life: broker.life, highWatermark: log.highWatermark, partition });
     this.comparisons += 1;
+  }
+
+  /** What any leader has committed, its successors have, and all in sync with them. */
+  #checkCommitted(name: string, leader: Replica, replicas: readonly Replica[]): void {
+    const { leaderEpoch, inSync, log } = leader.partition;
+    const before = this.#committed.get(name) ?? { offset: 0, epoch: 0 };
+    // Who does not know yet that it leads no more has nothing to say.
+    if (leaderEpoch < before.epoch) return;
+    const committed = Math.max(log.highWatermark, before.offset);
+    this.#committed.set(name, { offset: committed, epoch: leaderEpoch });
+    for (const { broker, partition } of replicas) {
+      if (partition.leaderEpoch !== leaderEpoch || !inSync.includes(broker.id)) continue;
+      if (partition.log.endOffset < committed) {
+        throw new Violation("who is in sync has all that was ever committed", `broker ${broker.id} has ${name} up to ${partition.log.endOffset} in epoch ${leaderEpoch}, led by ${leader.broker.id}, and ${committed} was committed`);
+      }
+    }
   }
 
   /** What is committed, everybody in sync has written. */

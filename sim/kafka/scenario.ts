@@ -55,7 +55,7 @@ export class Scenario {
     this.cluster.onLine = (line) => this.#heard.push(line);
     this.client = this.newClient();
     this.convergence = new Convergence({ cluster: this.cluster, client: this.client, topics, mayBeUnclean: (topic) => unclean.includes(topic) });
-    this.#invariants = new Invariants(() => true);
+    this.#invariants = new Invariants(() => true, (topic) => !unclean.includes(topic));
   }
 
   /** Brokers serve when `script` begins. In the end all is healed and started, comes together, is compared byte by byte, and stops. */

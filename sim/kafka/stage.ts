@@ -51,7 +51,7 @@ export class Stage {
     this.judge = this.world.addNode("judge");
     this.judgeClient = this.client(this.judge);
     this.convergence = new Convergence({ cluster: this.cluster, client: this.judgeClient, topics, mayBeUnclean });
-    this.invariants = new Invariants((topic) => topics.includes(topic));
+    this.invariants = new Invariants((topic) => topics.includes(topic), (topic) => !synced && !mayBeUnclean(topic));
     this.#synced = synced;
     this.#look();
   }
