@@ -29,7 +29,8 @@ describe("odradek up --metrics-port", () => {
     running = await up({ ...place, flags: [...place.flags, "--metrics-port", String(place.metricsPort)] });
   });
   afterAll(async () => {
-    await running?.process.stop("SIGKILL");
+    // In good order: nodes whose supervisor is killed end a moment later, and write until then.
+    await running?.process.stop("SIGTERM");
     place?.remove();
   });
 
