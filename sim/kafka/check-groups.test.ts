@@ -13,7 +13,7 @@ class History {
 
   #asked(code: number | undefined, owned = true) {
     const begun = this.#place++;
-    return { group: "g", version: 9, broker: 1, begun, ended: code === undefined ? Infinity : this.#place++, owned, code };
+    return { group: "g", version: 9, broker: 1, begun, ended: code === undefined ? Infinity : this.#place++, owned, epoch: 1, code };
   }
 
   #add<S extends Seen>(seen: S): S {

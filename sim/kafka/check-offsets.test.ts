@@ -12,7 +12,7 @@ class History {
 
   #asked(answer: number | "none") {
     const begun = this.#place++;
-    return { group: "g", version: 9, broker: 1, begun, ended: answer === "none" ? Infinity : this.#place++, owned: true, code: answer === "none" ? undefined : answer };
+    return { group: "g", version: 9, broker: 1, begun, ended: answer === "none" ? Infinity : this.#place++, owned: true, epoch: 1, code: answer === "none" ? undefined : answer };
   }
 
   commit(number: number, answer: number | "none" = NONE, offset = number * 10): CommitSeen {
@@ -71,14 +71,24 @@ test("an older one, or none, is a loss", () => {
   }
 });
 
-test("what was shown once stays, though it was never acknowledged", () => {
-  const tell = (owned: boolean) => (h: History): void => {
+test("what was shown once stays as long as the coordinator's epoch, though it was never acknowledged", () => {
+  const tell = (owned: boolean, epoch: number) => (h: History): void => {
     h.commit(1, "none");
     h.fetch(1, { owned });
-    h.fetch(undefined);
+    h.fetch(undefined, { epoch });
   };
-  expect(rule(tell(true))).toBe("what is committed stays");
-  expect(rule(tell(false))).toBeUndefined();
+  expect(rule(tell(true, 1))).toBe("what is committed stays");
+  expect(rule(tell(true, 2))).toBeUndefined();
+  expect(rule(tell(false, 1))).toBeUndefined();
+});
+
+test("what was acknowledged stays under every coordinator", () => {
+  expect(
+    rule((h) => {
+      h.commit(1);
+      h.fetch(undefined, { epoch: 2 });
+    }),
+  ).toBe("what is committed stays");
 });
 
 test("a fetch that was sent before the acknowledgement may miss it", () => {

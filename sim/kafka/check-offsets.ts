@@ -15,6 +15,8 @@ interface Floor {
   readonly since: number;
   /** When it was sent: what is deleted after that may be this one. */
   readonly begun: number;
+  /** Of what was shown and may never have been acknowledged: the coordinator's epoch, for which alone it holds. */
+  readonly epoch?: number | undefined;
 }
 
 /** What is known of one partition in one group. */
@@ -26,7 +28,8 @@ interface Known {
 
 /**
  * Holds what OffsetFetch gave against what was committed: nothing that nobody sent, and nothing older than what was
- * acknowledged, or shown, before it was asked for. Answers of brokers that coordinate the group no more are counted, not judged.
+ * acknowledged before it was asked for, or shown by the coordinator of the same epoch. A new coordinator, as Apache's,
+ * loads and shows all that its log has; what is not committed there may be lost with the next election. Answers of brokers that coordinate the group no more are counted, not judged.
  */
 export function checkOffsets(seen: readonly Seen[], { mayExpire, mayGo }: OffsetRules): { readonly judged: number; readonly outdated: number } {
   const groups = new Map<string, Map<string, Known>>();
@@ -65,8 +68,8 @@ export function checkOffsets(seen: readonly Seen[], { mayExpire, mayGo }: Offset
       const lost = floorOf(known, fetch, found, deletions.get(fetch.group) ?? []);
       const excused = found.offset < 0 && (mayExpire(fetch.group) || mayGo(found.name));
       if (lost !== undefined && !excused) throw new Violation("what is committed stays", `${fetch.group} has ${found.name} at ${found.offset} by commit ${found.number}, where ${lost.number} was known at ${lost.since}: ${JSON.stringify({ ...fetch, found: undefined })}`);
-      // Whoever asks after this sees no older one.
-      if (found.offset >= 0) known.floors.push({ number: found.number, since: fetch.ended, begun: fetch.begun });
+      // Whoever asks the same one after this sees no older one.
+      if (found.offset >= 0) known.floors.push({ number: found.number, since: fetch.ended, begun: fetch.begun, epoch: fetch.epoch });
     }
   }
   return counts;
@@ -82,7 +85,7 @@ function checkSent({ group }: OffsetsSeen, { name, offset, number }: NumberedOff
 function floorOf({ floors }: Known, fetch: OffsetsSeen, found: NumberedOffset, deletions: readonly DeletionSeen[]): Floor | undefined {
   const number = found.offset < 0 ? -Infinity : found.number;
   return floors.find((floor) => {
-    if (floor.since >= fetch.begun || floor.number <= number) return false;
+    if (floor.since >= fetch.begun || floor.number <= number || (floor.epoch !== undefined && floor.epoch !== fetch.epoch)) return false;
     return !deletions.some((deletion) => (deletion.names === null || deletion.names.includes(found.name)) && deletion.begun < fetch.ended && deletion.ended > floor.begun);
   });
 }

@@ -114,6 +114,7 @@ export class ClusterWorld {
     const stopping = this.#stopping.get(node);
     if (node.up && stopping?.life === node.lives) stopping.startsAgain = true;
     if (node.up) return;
+    this.#forgetUnsynced(node);
     node.start();
     this.#begin(node);
   }
@@ -218,18 +219,21 @@ export class ClusterWorld {
   }
 
   /**
-   * After a failed sync the machine goes off before its next process begins: what stands in a page cache then may never
-   * reach the disk, and a process can't know.
+   * After a failed sync the machine goes off before its next process begins, whoever starts it: what stands in a page
+   * cache then may never reach the disk, and a process can't know.
    */
+  #forgetUnsynced(node: SimNode): void {
+    if (node.disk.options.syncErrorsPerMillion > 0) this.powerLoss(node);
+  }
+
   mend(node: SimNode): void {
     const { options } = node.disk;
     if (!this.#sick.has(node)) return;
-    const hasLost = options.syncErrorsPerMillion > 0;
+    if (!node.up) this.#forgetUnsynced(node);
     options.capacityBytes = Infinity;
     options.readErrorsPerMillion = 0;
     options.writeErrorsPerMillion = 0;
     options.syncErrorsPerMillion = 0;
-    if (!node.up && hasLost) this.powerLoss(node);
     this.restart(node);
   }
 

@@ -24,6 +24,8 @@ interface Asked {
   ended: number;
   /** The broker coordinated the group from the beginning to the end, in one epoch; what others say may be out of date. */
   owned: boolean;
+  /** That epoch. */
+  epoch: number | undefined;
   /** The worst error; undefined: no answer came. */
   code: number | undefined;
 }
@@ -109,6 +111,7 @@ export class GroupHistory {
       const now = this.#ownerOf(seen.group);
       seen.code = code;
       seen.ended = this.#place++;
+      seen.epoch = now?.epoch;
       seen.owned = owner !== undefined && now?.epoch === owner.epoch && owner.broker === broker && now.broker === broker;
       const name = `${seen.kind} ${code}`;
       this.answers.set(name, (this.answers.get(name) ?? 0) + 1);
@@ -122,7 +125,7 @@ export class GroupHistory {
 
   /** The question, and what reads the answer into it and gives the worst error code. */
   #describe(api: Api, version: number, asked: unknown, broker: number): readonly [Seen, (answer: unknown) => number] | undefined {
-    const common = (group: string): Asked => ({ group, version, broker, begun: this.#place++, ended: Infinity, owned: false, code: undefined });
+    const common = (group: string): Asked => ({ group, version, broker, begun: this.#place++, ended: Infinity, owned: false, epoch: undefined, code: undefined });
     switch (api.key) {
       case joinGroup.key: {
         const { groupId, memberId, groupInstanceId } = asked as Input<typeof joinGroup.request>;
