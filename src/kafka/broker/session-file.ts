@@ -1,4 +1,5 @@
 import type { Disk } from "../../host/disk.ts";
+import { replaceTextFile } from "../../host/durable-file.ts";
 import { errorCode } from "../../lib/error.ts";
 import { parseProperties } from "../../lib/properties.ts";
 import { paths } from "../znodes/paths.ts";
@@ -30,17 +31,10 @@ export async function readSessionFile(disk: Disk, directory: string, brokerId: n
   return ids.filter((id) => /^0x[0-9a-f]{1,16}$/.test(id)).map((id) => BigInt.asIntN(64, BigInt(id)));
 }
 
-/** Newest first. */
+/** Newest first. Synced: nodes that all lost power, and forgot, would end again and again before their ensemble could expire a session. */
 export async function writeSessionFile(disk: Disk, directory: string, brokerId: number, sessions: readonly bigint[]): Promise<void> {
-  const path = `${directory}/${SESSION_FILE}`;
   const ids = sessions.slice(0, SESSIONS_MAX).map((id) => `0x${BigInt.asUintN(64, id).toString(16)}`);
-  const file = await disk.open(`${path}.tmp`, "truncate");
-  try {
-    await file.write([Buffer.from(`broker.id=${brokerId}\nsession.ids=${ids.join(",")}\n`)], 0);
-  } finally {
-    await file.close();
-  }
-  await disk.rename(`${path}.tmp`, path);
+  await replaceTextFile(disk, directory, SESSION_FILE, `broker.id=${brokerId}\nsession.ids=${ids.join(",")}\n`);
 }
 
 /** Removes what dead sessions of this broker's own hold: its registration, and /controller, so that the cluster elects at once. */
