@@ -47,31 +47,33 @@ test("a leader that was paused beyond its session acknowledges nothing once it g
 test("logs that went apart in several epochs are cut where they were equal last, after more than one question", async () => {
   await Scenario.play({ topics: ["t"], unclean: ["t"], settings: ["replica.lag.time.max.ms=60000"] }, async (s) => {
     const { net } = s.world;
-    await s.topic("t", { settings: UNCLEAN });
-    expect(await s.write(1, "t", ["all"])).toBe(NONE);
-    // Epochs 1 and on belong to broker 2, whom broker 3 does not hear.
-    net.partition([s.cluster.node(2)], [s.cluster.node(3)]);
-    s.kill(1);
-    await s.until("broker 2 leads", () => s.leader("t") === 2);
-    expect(await s.write(2, "t", ["second"], { acks: 1 })).toBe(NONE);
-    s.kill(2);
-    await s.until("broker 3 leads", () => s.leader("t") === 3);
-    expect(await s.write(3, "t", ["third"], { acks: 1 })).toBe(NONE);
-    s.kill(3);
+    // The controller comes second, so that what it says to the second leader is heard while the third hears nothing of either.
+    const second = await s.controller();
+    const [first, third] = s.others(second);
+    await s.topic("t", { assignments: [[first, second, third]], settings: UNCLEAN });
+    expect(await s.write(first, "t", ["all"])).toBe(NONE);
+    net.partition([s.cluster.node(second)], [s.cluster.node(third)]);
+    s.kill(first);
+    await s.until("the second leads", () => s.leader("t") === second);
+    expect(await s.write(second, "t", ["second"], { acks: 1 })).toBe(NONE);
+    s.kill(second);
+    await s.until("the third leads", () => s.leader("t") === third);
+    expect(await s.write(third, "t", ["third"], { acks: 1 })).toBe(NONE);
+    s.kill(third);
     await s.run(6000);
-    s.start(3);
-    await s.until("broker 3 leads again", () => s.leader("t") === 3);
-    expect(await s.write(3, "t", ["third-again"], { acks: 1 })).toBe(NONE);
-    s.kill(3);
+    s.start(third);
+    await s.until("the third leads again", () => s.leader("t") === third);
+    expect(await s.write(third, "t", ["third-again"], { acks: 1 })).toBe(NONE);
+    s.kill(third);
     await s.run(6000);
     net.heal();
-    s.start(2);
-    await s.until("broker 2 leads uncleanly", () => s.leader("t") === 2);
-    expect(await s.write(2, "t", ["second-again"], { acks: 1 })).toBe(NONE);
-    s.start(3);
-    s.start(1);
+    s.start(second);
+    await s.until("the second leads uncleanly", () => s.leader("t") === second);
+    expect(await s.write(second, "t", ["second-again"], { acks: 1 })).toBe(NONE);
+    s.start(third);
+    s.start(first);
     expect((await s.finish()).get("t-0")).toEqual(["all", "second", "second-again"]);
-    expect(s.heard("asks for an older leader epoch", 3)).not.toEqual([]);
+    expect(s.heard("asks for an older leader epoch", third)).not.toEqual([]);
   });
 });
 

@@ -185,7 +185,8 @@ test("a coordinator that was cut off and does not know it hands out a generation
     const before = g.coordinator;
     s.cutOff(before);
     const next = await g.nextAfter(before);
-    const member = g.member();
+    // It does not say that it lives while the old coordinator waits for whoever asked it first.
+    const member = g.member({ sessionTimeoutMs: 30_000 });
     const assignment = await g.settle(member.join());
     expect(assignment.partitions.length).toBe(3);
     const joined = await g.settle(joinAt(g, before));
