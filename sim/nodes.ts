@@ -126,7 +126,7 @@ class Run {
       clients: this.#znodes.clients,
       leader: () => cluster.quorumLeader,
       powerLoss: (node) => {
-        if (this.#draw.synced) cluster.powerLoss(node);
+        if (this.#draw.synced) node.powerLoss();
         else node.kill();
       },
       restart: (node) => (cluster.machines.includes(node) ? cluster.restart(node) : this.#znodes.restart(node)),

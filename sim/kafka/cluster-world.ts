@@ -69,7 +69,6 @@ export class ClusterWorld {
   readonly #memberOf = new Map<SimNode, QuorumMember | StandaloneMember>();
   readonly #running = new Map<SimNode, { readonly life: number; readonly broker: Broker }>();
   /** Those that were told to stop, and whether they shall start again then. */
-  readonly #lostPower = new Set<SimNode>();
   /** Those whose disks have failed, and in which life. */
   readonly #sick = new Map<SimNode, number>();
   readonly #stopping = new Map<SimNode, { readonly life: number; startsAgain: boolean }>();
@@ -190,19 +189,9 @@ export class ClusterWorld {
     });
   }
 
-  /** The machine goes off: what was not synced is at the mercy of the seed. */
-  powerLoss(node: SimNode): void {
-    node.powerLoss();
-    this.#lostPower.add(node);
-  }
-
-  /**
-   * As Apache's, a broker that loses its session before it serves exits; a supervisor starts it again. So it does where
-   * the broker no longer knows the session of its life before, which lives on: that is not synced.
-   */
+  /** As Apache's, a broker that loses its session before it serves exits; a supervisor starts it again. */
   #startFailed(node: SimNode, error: unknown): void {
-    const code = errorCode(error);
-    if (code !== "ERR_ZOOKEEPER_SESSION" && !(code === "ERR_BROKER_ID_IN_USE" && this.#lostPower.has(node))) throw error;
+    if (errorCode(error) !== "ERR_ZOOKEEPER_SESSION") throw error;
     this.#exit(node, () => this.world.after(SUPERVISOR_MS, () => this.restart(node)));
   }
 
@@ -223,7 +212,7 @@ export class ClusterWorld {
    * cache then may never reach the disk, and a process can't know.
    */
   #forgetUnsynced(node: SimNode): void {
-    if (node.disk.options.syncErrorsPerMillion > 0) this.powerLoss(node);
+    if (node.disk.options.syncErrorsPerMillion > 0) node.powerLoss();
   }
 
   mend(node: SimNode): void {

@@ -122,7 +122,7 @@ export class BrokerTrouble extends Trouble {
       case "bounce": {
         const up = victims.filter((node) => node.up);
         for (const [index, node] of up.entries()) {
-          if (fault.kind === "power") cluster.powerLoss(node);
+          if (fault.kind === "power") node.powerLoss();
           else node.kill();
           after(1 + (fault.forMs * (1 + die(index, 4))) / 4, () => cluster.restart(node));
         }
@@ -147,7 +147,7 @@ export class BrokerTrouble extends Trouble {
         scene.onLine(must(ambushes[die(0, ambushes.length)], "ambush"), (node) => {
           // Often within the next few requests, sometimes a good deal later.
           after(die(1, die(2, 3) === 0 ? 100_000 : 5000) / 1000, () => {
-            if (scene.synced && die(2, 2) === 0) cluster.powerLoss(node);
+            if (scene.synced && die(2, 2) === 0) node.powerLoss();
             else node.kill();
             after(fault.forMs, () => cluster.restart(node));
           });
@@ -164,7 +164,7 @@ export class BrokerTrouble extends Trouble {
         const struck = die(0, 4) === 0 ? members : [alone];
         for (const node of struck) {
           if (die(2, 2) === 0 || !mayLosePower(node)) node.kill();
-          else cluster.powerLoss(node);
+          else node.powerLoss();
           after(fault.forMs, () => cluster.restart(node));
         }
         return true;

@@ -11,9 +11,10 @@ export function childEnvironment(extra: Readonly<Record<string, string>> = {}): 
   return { ...rest, ...extra };
 }
 
+/** Removing it bears with a process that was killed a moment ago and whose last file appears meanwhile (ENOTEMPTY). */
 export function temporaryDirectory(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "odradek-test-"));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }) };
 }
 
 /** Below those that systems give to outgoing connections, so that none of them takes the port while its server is down. */
