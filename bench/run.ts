@@ -65,7 +65,7 @@ function numberOf(text: string | undefined): number | undefined {
 /** One topology after another: both sides are started, and all its cases run. */
 async function runAll(cases: readonly Case[], options: RunOptions): Promise<(Row | Failed)[]> {
   const rows: (Row | Failed)[] = [];
-  for (const topology of ["none", "three", "one", "apart", "ensemble"] as const) {
+  for (const topology of ["none", "three", "one", "five", "apart", "ensemble"] as const) {
     const here = cases.filter((each) => each.topology === topology);
     if (here.length === 0) continue;
     const kraft = topology !== "ensemble" && topology !== "apart" && (values.full || here.some((each) => each.kraft === true));

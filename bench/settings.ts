@@ -3,18 +3,23 @@
 export type Settings = Readonly<Record<string, string | number | boolean>>;
 
 /**
- * three: three brokers, each with a member; one: one of each; ensemble: three members without brokers; apart: as three,
+ * three: three brokers, each with a member; one: one of each, five: five; ensemble: three members without brokers; apart: as three,
  * and each half a process of its own on every side, so that a broker can be killed alone.
  */
-export type Topology = "three" | "one" | "ensemble" | "apart";
+export type Topology = "three" | "one" | "five" | "ensemble" | "apart";
 
 export function nodesOf(topology: Topology): number {
+  if (topology === "five") return 5;
   return topology === "one" ? 1 : 3;
+}
+
+export function replicasOf(topology: Topology): number {
+  return Math.min(3, nodesOf(topology));
 }
 
 /** Lines of every broker's server.properties; what is not named is at Kafka's default on every side. */
 export function brokerSettings(topology: Topology): Settings {
-  const replicas = nodesOf(topology);
+  const replicas = replicasOf(topology);
   const inSync = replicas === 1 ? 1 : 2;
   return {
     "default.replication.factor": replicas,

@@ -4,7 +4,7 @@ import { BrokerConnection } from "../src/kafka/client/broker-connection.ts";
 import { metadata } from "../src/kafka/protocol/messages/metadata.ts";
 import { eventually } from "../test/support/processes.ts";
 import type { Contestant } from "./contestants/contestant.ts";
-import { nodesOf } from "./settings.ts";
+import { replicasOf } from "./settings.ts";
 
 const DISK_MS_MAX = 120_000;
 const PARTITIONS_MS_MAX = 120_000;
@@ -16,13 +16,13 @@ const METADATA_VERSION = 9;
 const host = realHost({ logLevel: "silent" });
 
 async function requestTopic(contestant: Contestant, name: string, partitions: number): Promise<void> {
-  const { code, message } = await contestant.admin.createTopic({ name, partitions, replicationFactor: nodesOf(contestant.topology), configs: new Map([["file.delete.delay.ms", "1000"]]) });
+  const { code, message } = await contestant.admin.createTopic({ name, partitions, replicationFactor: replicasOf(contestant.topology), configs: new Map([["file.delete.delay.ms", "1000"]]) });
   if (code !== 0) throw new Error(`${contestant.name} refuses topic ${name}: error ${code} ${message ?? ""}`);
 }
 
 /** Resolves when every broker knows a leader of every partition, and all replicas are in sync. */
 export async function createTopic(contestant: Contestant, name: string, partitions: number): Promise<void> {
-  const replicationFactor = nodesOf(contestant.topology);
+  const replicationFactor = replicasOf(contestant.topology);
   await createPartitionsEverywhere(contestant, name, partitions);
   await eventually(`${contestant.name}: every replica of ${name} is in sync`, async () => {
     const topic = (await contestant.admin.topics({ internal: false })).find((each) => each.name === name);

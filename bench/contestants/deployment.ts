@@ -7,7 +7,7 @@ import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
 import { eventually, freePort, run, ServerProcess } from "../../test/support/processes.ts";
 import { packageRoot } from "../../test/support/package-root.ts";
 import { modes } from "../members.ts";
-import { brokerSettings, jvmOptions, memberSettings, nodesOf, properties, sessionSettings, type Topology } from "../settings.ts";
+import { brokerSettings, jvmOptions, memberSettings, nodesOf, properties, sessionSettings, type Settings, type Topology } from "../settings.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
 
 /** Of what a cluster writes; on the disk that it is to be measured on. */
@@ -43,14 +43,14 @@ interface NodePorts {
 
 const host = realHost({ logLevel: "silent" });
 
-/** Ours: `odradek up` for brokers, Kafka's script for members alone. */
-export async function planOdradek(topology: Topology): Promise<Contestant> {
-  const { directory, ports } = await layOut("odradek", topology);
+/** Ours: `odradek up` for brokers, Kafka's script for members alone. `settings` are more lines of a broker's server.properties. */
+export async function planOdradek(topology: Topology, settings: (index: number) => Settings = () => ({})): Promise<Contestant> {
+  const { directory, ports } = await layOut("odradek", topology, settings);
   writeFileSync(join(directory, "odradek.json"), `${JSON.stringify({ version: 1, nodes: ports.length })}\n`);
   const members = ports.map((_, index) => ({ program: join(packageRoot, "bin/zookeeper-server-start.sh"), args: [memberFile(directory, index)] }));
   const brokers = ports.map((_, index) => ({ program: join(packageRoot, "bin/kafka-server-start.sh"), args: [brokerFile(directory, index)] }));
   const up = { program: join(packageRoot, "bin/odradek"), args: ["up", "--json", "--dir", directory] };
-  const commands = { three: [up], one: [up], ensemble: members, apart: [...members, ...brokers] };
+  const commands = { three: [up], one: [up], five: [up], ensemble: members, apart: [...members, ...brokers] };
   return new Deployment({ name: "odradek", topology, directory, ports, commands: commands[topology] });
 }
 
@@ -104,7 +104,7 @@ function brokerFile(directory: string, index: number): string {
 }
 
 /** The same directories and files for every contestant. */
-async function layOut(name: ContestantName, topology: Topology): Promise<{ directory: string; ports: NodePorts[] }> {
+async function layOut(name: ContestantName, topology: Topology, settings: (index: number) => Settings = () => ({})): Promise<{ directory: string; ports: NodePorts[] }> {
   const directory = mkdtempSync(join(WORKPLACE, `bench-${name}-${topology}-`));
   const ports: NodePorts[] = [];
   for (let index = 0; index < nodesOf(topology); index++) ports.push({ kafka: await freePort(), zookeeper: await freePort(), quorum: await freePort(), election: await freePort() });
@@ -117,7 +117,7 @@ async function layOut(name: ContestantName, topology: Topology): Promise<{ direc
     const connect = ports.map((each) => `127.0.0.1:${each.zookeeper}`).join(",");
     writeFileSync(
       brokerFile(directory, index),
-      properties({ "broker.id": index + 1, "listeners": `PLAINTEXT://127.0.0.1:${kafka}`, "log.dirs": join(node, "logs"), "zookeeper.connect": connect, ...sessionSettings, ...brokerSettings(topology) }),
+      properties({ "broker.id": index + 1, "listeners": `PLAINTEXT://127.0.0.1:${kafka}`, "log.dirs": join(node, "logs"), "zookeeper.connect": connect, ...sessionSettings, ...brokerSettings(topology), ...settings(index) }),
     );
   }
   return { directory, ports };

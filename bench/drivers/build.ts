@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { packageRoot } from "../../test/support/package-root.ts";
 import { run } from "../../test/support/processes.ts";
 
-export type Driver = "produce" | "consume" | "latency" | "group" | "usable" | "mock" | "zookeeper";
+export type Driver = "produce" | "consume" | "latency" | "group" | "usable" | "mock" | "connections" | "zookeeper";
 
 const SOURCES = join(packageRoot, "bench/drivers");
 const BUILT = join(packageRoot, ".cache/bench-drivers");

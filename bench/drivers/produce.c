@@ -1,4 +1,4 @@
-// Produces for seconds= or records=, and prints what was acknowledged.
+// Produces for seconds= or records=, as fast as it can or rate= records a second, and prints what was acknowledged.
 #include "kafka.h"
 
 #define SAMPLE_EVERY 32
@@ -18,7 +18,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 
 int main(int count, char **values) {
   read_arguments(count, values);
-  long long records = number_or("records", 0), seconds = number_or("seconds", 0);
+  long long records = number_or("records", 0), seconds = number_or("seconds", 0), rate = number_or("rate", 0);
   size_t size = (size_t)number_or("size", 1024), text_bytes = 4 << 20;
   if ((records == 0) == (seconds == 0)) fail("one of records= and seconds= is wanted");
 
@@ -39,6 +39,8 @@ int main(int count, char **values) {
   uint32_t state = 88172645u;
   uint64_t sent = 0, began = now_us(), until = began + (uint64_t)seconds * 1000000;
   while (records != 0 ? sent < (uint64_t)records : (sent % 64 != 0 || now_us() < until)) {
+    if (rate > 0)
+      for (uint64_t due = began + sent * 1000000 / (uint64_t)rate, now = now_us(); now < due; now = now_us()) rd_kafka_poll(client, (int)((due - now) / 1000 > 5 ? 5 : (due - now) / 1000));
     state ^= state << 13, state ^= state >> 17, state ^= state << 5;
     void *stamp = sent % SAMPLE_EVERY == 0 ? (void *)(uintptr_t)now_us() : NULL;
     while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, 0, text + state % text_bytes, size, NULL, 0, stamp) == -1) {
