@@ -41,7 +41,7 @@ export const loopCase: Case = {
       const said = await Promise.all(ports.map(callbackTimes));
       return { p999Ms: Math.max(...said.map(({ p999Ms }) => p999Ms)), maxMs: Math.max(...said.map(({ maxMs }) => maxMs)) };
     } finally {
-      await cluster.kill();
+      await cluster.stop();
       cluster.remove();
     }
   },

@@ -32,6 +32,15 @@ static rd_kafka_resp_err_t create(rd_kafka_t *client, const char *topic, int rep
   return error;
 }
 
+static int brokers_known(rd_kafka_t *client) {
+  const struct rd_kafka_metadata *metadata;
+  if (rd_kafka_metadata(client, 1, NULL, &metadata, 100) != RD_KAFKA_RESP_ERR_NO_ERROR) return usleep(5000), 0;
+  int known = metadata->broker_cnt;
+  rd_kafka_metadata_destroy(metadata);
+  if (known == 0 || rd_kafka_controllerid(client, 100) < 0) usleep(5000);
+  return known;
+}
+
 int main(int count, char **values) {
   read_arguments(count, values);
   const char *topic = text_of("topic");
@@ -47,6 +56,9 @@ int main(int count, char **values) {
   set(conf, "message.timeout.ms", "120000");
   rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
   rd_kafka_t *client = start(RD_KAFKA_PRODUCER, conf);
+  // A request for the controller that begins before there is one looks for it only now and then.
+  while (brokers_known(client) < replicas)
+    if (now_us() > limit) fail("fewer than %d brokers", replicas);
   rd_kafka_resp_err_t error;
   // Until enough brokers are there the controller refuses it; any other end is tried again just so.
   while ((error = create(client, topic, replicas)) && error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {

@@ -1,5 +1,6 @@
 import { Reader } from "../../codec/reader.ts";
 import type { Connection } from "../../host/net.ts";
+import type { BufferPool } from "../../lib/buffer-pool.ts";
 import { FrameDecoder } from "../../lib/frames.ts";
 import { decodeConnectRequest, type ConnectRequest } from "../protocol/connect.ts";
 import { NO_SESSION, type SessionId } from "../protocol/ids.ts";
@@ -74,11 +75,11 @@ export class ClientConnection implements Expiring {
   /** Frames that came in while something held the input back. */
   #waiting: Buffer[] = [];
 
-  constructor(socket: Connection, listener: ConnectionListener, options: { readonly id: WatcherId; readonly frameBytesMax: number; readonly timeoutMs: number; readonly wallMs: number }) {
+  constructor(socket: Connection, listener: ConnectionListener, options: { readonly id: WatcherId; readonly buffers: BufferPool; readonly frameBytesMax: number; readonly timeoutMs: number; readonly wallMs: number }) {
     this.#socket = socket;
     this.#listener = listener;
     this.#frameBytesMax = options.frameBytesMax;
-    this.#decoder = new FrameDecoder({ frameBytesMax: options.frameBytesMax });
+    this.#decoder = new FrameDecoder({ frameBytesMax: options.frameBytesMax, buffers: options.buffers });
     this.#ids = [{ scheme: "ip", id: socket.remoteHost }];
     this.id = options.id;
     this.timeoutMs = options.timeoutMs;
@@ -88,6 +89,7 @@ export class ClientConnection implements Expiring {
   start(): void {
     this.#socket.start({
       data: (chunk) => this.#receive(chunk),
+      chunksAreLent: true,
       drain: () => this.release(Hold.output),
       // A word may come with the end of the stream right behind it.
       end: () => this.#phase !== "command" && this.end(),
@@ -189,7 +191,7 @@ export class ClientConnection implements Expiring {
 
   /** Undefined while it is not clear, or once it is clear, that these are no frames. */
   #takeFirst(chunk: Buffer): Buffer | undefined {
-    const first = this.#first.length === 0 ? chunk : Buffer.concat([this.#first, chunk]);
+    const first = Buffer.concat([this.#first, chunk]);
     this.#first = first;
     if (first.length < WORD_BYTES) return undefined;
     const word = first.toString("latin1", 0, WORD_BYTES);

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Connection } from "../../host/net.ts";
 import { Reader } from "../../codec/reader.ts";
+import { BufferPool } from "../../lib/buffer-pool.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { sessionId, zxid, type SessionId } from "../protocol/ids.ts";
 import { OpCode } from "../protocol/op-codes.ts";
@@ -81,7 +82,7 @@ class Client {
       reset: nothing,
     };
     const listener = { active: nothing, received: nothing, sent: nothing, connect: nothing, request: nothing, command: nothing, refused: nothing, closed: nothing };
-    this.connection = new ClientConnection(socket, listener, { id: 1, frameBytesMax: 1000, timeoutMs: 1000, wallMs: 0 });
+    this.connection = new ClientConnection(socket, listener, { id: 1, buffers: new BufferPool(), frameBytesMax: 1000, timeoutMs: 1000, wallMs: 0 });
     this.connection.session = session;
   }
 

@@ -170,6 +170,7 @@ export class ClientServer implements ConnectionListener, TreeListener {
     this.stats.connectionsAccepted += 1;
     const connection = new ClientConnection(socket, this, {
       id: this.#lastConnectionId,
+      buffers: this.host.buffers,
       frameBytesMax: juteLimits(juteMaxbuffer).frameBytesMax,
       timeoutMs: nioSessionlessCnxnTimeout,
       wallMs: this.host.clock.wallMs(),
