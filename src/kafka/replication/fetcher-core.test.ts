@@ -510,10 +510,10 @@ describe("a fetch", () => {
       const bench = new Bench(backoffMs);
       await bench.fetching(new ModelReplica("t", 0));
       bench.step("fetch");
-      bench.core.unreachable(bench.nowMs);
       bench.follow(new ModelReplica("t", 1, logOf([0, 1])));
-      // What needs no leader goes on.
       bench.follow(new ModelReplica("t", 2));
+      bench.core.unreachable(bench.nowMs);
+      // What needs no leader goes on.
       await bench.local();
       expect(bench.step("idle").untilMs).toBe(bench.nowMs + pauseMs);
       bench.nowMs += pauseMs;
@@ -521,6 +521,16 @@ describe("a fetch", () => {
       const { request } = bench.step("fetch");
       expect([request.sessionId, request.sessionEpoch]).toEqual([9, 0]);
     }
+  });
+
+  test("that is not answered pauses all no longer than until the controller tells of the leader again", async () => {
+    const bench = new Bench();
+    await bench.fetching(new ModelReplica("t", 0));
+    bench.step("fetch");
+    bench.core.unreachable(bench.nowMs);
+    bench.step("idle");
+    bench.follow(new ModelReplica("t", 1, logOf([0, 1])));
+    bench.step("epochs");
   });
 
   test("answered with what can't be used is repeated at once, but for every third time", async () => {

@@ -137,6 +137,8 @@ export class FetcherCore {
     });
     this.#unwatch.set(followed, unwatch);
     this.#truncating.add(followed);
+    // The controller has just told of the leader: there may be a way to it now.
+    this.#pausedUntilMs = 0;
   }
 
   unfollow(name: string): void {
