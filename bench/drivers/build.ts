@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { packageRoot } from "../../test/support/package-root.ts";
 import { run } from "../../test/support/processes.ts";
 
@@ -12,7 +13,7 @@ const BUILT = join(packageRoot, ".cache/bench-drivers");
 const NEEDED: readonly (readonly [path: string, aptPackage: string])[] = [
   ["/usr/bin/gcc", "gcc libc6-dev"],
   ["/usr/include/librdkafka/rdkafka.h", "librdkafka-dev"],
-  ["/usr/include/zookeeper/zookeeper.h", "libzookeeper-mt-dev"],
+  [`/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/libzookeeper_st.so`, "libzookeeper-st-dev"],
   ["/usr/bin/java", "default-jre-headless"],
   ["/usr/bin/mvn", "maven"],
 ];
@@ -31,7 +32,7 @@ export async function built(driver: Driver): Promise<string> {
   const newest = Math.max(...sources.map((source) => statSync(source).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program;
   mkdirSync(BUILT, { recursive: true });
-  const library = driver === "zookeeper" ? "-lzookeeper_mt" : "-lrdkafka";
+  const library = driver === "zookeeper" ? "-lzookeeper_st" : "-lrdkafka";
   const { code, stderr } = await run("gcc", ["-O2", "-Wall", "-Wextra", "-o", program, join(SOURCES, `${driver}.c`), library, "-lpthread"], { timeoutMs: 120_000 });
   if (code !== 0) throw new Error(`gcc can't build ${driver}.c:\n${stderr}`);
   return program;

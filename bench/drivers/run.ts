@@ -1,3 +1,6 @@
+import { join } from "node:path";
+import process from "node:process";
+import { packageRoot } from "../../test/support/package-root.ts";
 import { ServerProcess } from "../../test/support/processes.ts";
 import { built, type Driver } from "./build.ts";
 
@@ -27,6 +30,12 @@ export async function startDriver(driver: Driver, given: Arguments): Promise<Run
 
 export async function drive(driver: Driver, given: Arguments): Promise<Printed> {
   return (await startDriver(driver, given)).result;
+}
+
+/** Of our own, in a process of its own: where other people's clients would wait by themselves. */
+export async function driveOurs(program: "rebalance", given: Arguments): Promise<Printed> {
+  const args = Object.entries(given).map(([key, value]) => `${key}=${value}`);
+  return startProgram(process.execPath, [join(packageRoot, `dist/bench/drivers/${program}.js`), ...args], { name: program }).result;
 }
 
 /** A program that ends with 0 and has printed a line of JSON by then. */

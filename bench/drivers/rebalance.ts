@@ -1,0 +1,83 @@
+import process from "node:process";
+import { realHost } from "../../src/host/real/host.ts";
+import { GroupMember, type Assignment } from "../../src/kafka/client/group-member.ts";
+import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
+
+/**
+ * members= of one group, each with connections of its own: how long until each of them has its share where all join at
+ * once, and until the rest has it again where one has left. Heartbeats each 10 ms, by which a member hears of a rebalance;
+ * then it joins at once.
+ */
+const HEARTBEAT_MS = 10;
+const LIMIT_MS = 60_000;
+
+const given = new Map(process.argv.slice(2).map((argument) => [argument.slice(0, argument.indexOf("=")), argument.slice(argument.indexOf("=") + 1)]));
+const [bootstrap, topic, group] = [given.get("bootstrap") ?? "", given.get("topic") ?? "", given.get("group") ?? ""];
+const [count, partitions] = [Number(given.get("members")), Number(given.get("partitions"))];
+const host = realHost({ logLevel: "silent" });
+const brokers = bootstrap.split(",").map((address) => ({ host: address.slice(0, address.lastIndexOf(":")), port: Number(address.slice(address.lastIndexOf(":") + 1)) }));
+
+class Member {
+  readonly #client: KafkaClient;
+  readonly #member: GroupMember;
+  #assignment: Assignment | undefined;
+  #stopped = false;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(index: number) {
+    this.#client = new KafkaClient({ host, bootstrap: brokers, clientId: `bench-${index}`, requestTimeoutMs: LIMIT_MS, random: host.random });
+    this.#member = new GroupMember(this.#client, { groupId: group, topics: [topic], sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 });
+  }
+
+  get assignment(): Assignment | undefined {
+    return this.#assignment;
+  }
+
+  /** Knows its coordinator, and is connected. */
+  async prepare(): Promise<void> {
+    await this.#client.metadata([topic]);
+    await this.#member.committed([{ topic, partition: 0 }]);
+  }
+
+  start(): void {
+    this.#ended = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      this.#assignment = await this.#member.join();
+      while (!this.#stopped && (await this.#member.heartbeat()) === "ok") await new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS));
+      this.#assignment = undefined;
+    }
+  }
+
+  async leave(): Promise<void> {
+    this.#stopped = true;
+    await this.#ended;
+    await this.#member.leave();
+  }
+}
+
+/** Ms until all of them share all partitions in one generation. */
+async function settled(members: readonly Member[], beganMs: number): Promise<number> {
+  for (;;) {
+    const assignments = members.flatMap(({ assignment }) => (assignment === undefined ? [] : [assignment]));
+    const shared = assignments.reduce((sum, { partitions: own }) => sum + own.length, 0);
+    const nowMs = performance.now();
+    if (assignments.length === members.length && new Set(assignments.map(({ generation }) => generation)).size === 1 && shared === partitions) return nowMs - beganMs;
+    if (nowMs - beganMs > LIMIT_MS) throw new Error(`after ${LIMIT_MS} ms ${assignments.length} of ${members.length} members have ${shared} of ${partitions} partitions`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+const members = Array.from({ length: count }, (_, index) => new Member(index));
+await Promise.all(members.map((member) => member.prepare()));
+let beganMs = performance.now();
+for (const member of members) member.start();
+const joinMs = await settled(members, beganMs);
+const [first, ...rest] = members;
+beganMs = performance.now();
+await first?.leave();
+const leaveMs = await settled(rest, beganMs);
+console.log(JSON.stringify({ joinMs, leaveMs }));
+process.exit(0);
