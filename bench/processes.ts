@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 const TICKS_PER_SECOND = 100;
 
 interface Stat {
+  /** R, S, D, Z (ended, not yet waited for), … */
+  readonly state: string;
   readonly parent: number;
   readonly cpuSeconds: number;
 }
@@ -19,7 +21,7 @@ function stat(pid: number): Stat | undefined {
 /** proc(5): pid (comm) state ppid … utime stime, the 14th and the 15th; comm may hold blanks and brackets. */
 export function parseStat(line: string): Stat {
   const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
-  return { parent: Number(fields[1]), cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND };
+  return { state: fields[0] ?? "", parent: Number(fields[1]), cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND };
 }
 
 /** These processes and all that descend from them. */
@@ -37,6 +39,12 @@ export function processTree(roots: readonly number[]): number[] {
     rest.push(...(children.get(pid) ?? []));
   }
   return tree;
+}
+
+/** Whether a process of this id still does anything: one that has ended stays listed until its parent asks for its end. */
+export function isRunning(pid: number): boolean {
+  const found = stat(pid);
+  return found !== undefined && found.state !== "Z";
 }
 
 /** User and system time of processes up to now, by process id. */

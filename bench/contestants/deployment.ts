@@ -7,6 +7,7 @@ import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
 import { eventually, freePort, run, ServerProcess } from "../../test/support/processes.ts";
 import { packageRoot } from "../../test/support/package-root.ts";
 import { modes } from "../members.ts";
+import { isRunning, processTree } from "../processes.ts";
 import { brokerSettings, jvmOptions, memberSettings, nodesOf, properties, sessionSettings, type Settings, type Topology } from "../settings.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
 
@@ -205,8 +206,10 @@ class Deployment implements Contestant {
 
   async kill(): Promise<void> {
     await this.#disconnect();
-    // The nodes of `odradek up` end with it, by the channel between them.
+    const all = processTree(this.roots);
     await Promise.all(this.#processes.map(async (each) => each?.stop("SIGKILL")));
+    // The nodes of `odradek up` end with it, by the channel between them: a little later.
+    await eventually(`all of ${this.name} has ended`, () => !all.some(isRunning));
     this.#processes = [];
   }
 

@@ -2,13 +2,17 @@ import process from "node:process";
 import { realHost } from "../../src/host/real/host.ts";
 import { GroupMember, type Assignment } from "../../src/kafka/client/group-member.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka-client.ts";
+import { spread } from "../statistics.ts";
 
 /**
  * members= of one group, each with connections of its own: how long until each of them has its share where all join at
- * once, and until the rest has it again where one has left. Heartbeats each 10 ms, by which a member hears of a rebalance;
+ * once, and until the rest has it again where one has left; of several groups the median. Heartbeats each 10 ms, by which a member hears of a rebalance;
  * then it joins at once.
  */
 const HEARTBEAT_MS = 10;
+/** A client that has just started is slower than any broker. */
+const WARM_UPS = 5;
+const GROUPS = 9;
 const LIMIT_MS = 60_000;
 
 const given = new Map(process.argv.slice(2).map((argument) => [argument.slice(0, argument.indexOf("=")), argument.slice(argument.indexOf("=") + 1)]));
@@ -24,9 +28,9 @@ class Member {
   #stopped = false;
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(index: number) {
+  constructor(index: number, groupId: string) {
     this.#client = new KafkaClient({ host, bootstrap: brokers, clientId: `bench-${index}`, requestTimeoutMs: LIMIT_MS, random: host.random });
-    this.#member = new GroupMember(this.#client, { groupId: group, topics: [topic], sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 });
+    this.#member = new GroupMember(this.#client, { groupId, topics: [topic], sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 });
   }
 
   get assignment(): Assignment | undefined {
@@ -55,6 +59,7 @@ class Member {
     this.#stopped = true;
     await this.#ended;
     await this.#member.leave();
+    await this.#client.close();
   }
 }
 
@@ -70,14 +75,22 @@ async function settled(members: readonly Member[], beganMs: number): Promise<num
   }
 }
 
-const members = Array.from({ length: count }, (_, index) => new Member(index));
-await Promise.all(members.map((member) => member.prepare()));
-let beganMs = performance.now();
-for (const member of members) member.start();
-const joinMs = await settled(members, beganMs);
-const [first, ...rest] = members;
-beganMs = performance.now();
-await first?.leave();
-const leaveMs = await settled(rest, beganMs);
-console.log(JSON.stringify({ joinMs, leaveMs }));
+async function once(groupId: string): Promise<{ readonly joinMs: number; readonly leaveMs: number }> {
+  const members = Array.from({ length: count }, (_, index) => new Member(index, groupId));
+  await Promise.all(members.map((member) => member.prepare()));
+  let beganMs = performance.now();
+  for (const member of members) member.start();
+  const joinMs = await settled(members, beganMs);
+  const [first, ...rest] = members;
+  beganMs = performance.now();
+  await first?.leave();
+  const leaveMs = await settled(rest, beganMs);
+  await Promise.all(rest.map((member) => member.leave()));
+  return { joinMs, leaveMs };
+}
+
+for (let each = 0; each < WARM_UPS; each++) await once(`${group}-warm-up-${each}`);
+const all: { readonly joinMs: number; readonly leaveMs: number }[] = [];
+for (let each = 0; each < GROUPS; each++) all.push(await once(`${group}-${each}`));
+console.log(JSON.stringify({ joinMs: spread(all.map((each) => each.joinMs)).median, leaveMs: spread(all.map((each) => each.leaveMs)).median }));
 process.exit(0);

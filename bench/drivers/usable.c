@@ -41,6 +41,16 @@ static int brokers_known(rd_kafka_t *client) {
   return known;
 }
 
+// The client looks for the leader of a new topic once a second; a question of its own is answered now, and remembered.
+static int leader_known(rd_kafka_t *client, rd_kafka_topic_t *topic) {
+  const struct rd_kafka_metadata *metadata;
+  if (rd_kafka_metadata(client, 0, topic, &metadata, 100) != RD_KAFKA_RESP_ERR_NO_ERROR) return usleep(5000), 0;
+  int known = metadata->topic_cnt == 1 && metadata->topics[0].partition_cnt > 0 && metadata->topics[0].partitions[0].leader >= 0;
+  rd_kafka_metadata_destroy(metadata);
+  if (!known) usleep(5000);
+  return known;
+}
+
 int main(int count, char **values) {
   read_arguments(count, values);
   const char *topic = text_of("topic");
@@ -65,7 +75,10 @@ int main(int count, char **values) {
     if (now_us() > limit) fail("no topic: %s", rd_kafka_err2str(error));
     usleep(10000);
   }
-  error = rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE("usable", 6), RD_KAFKA_V_END);
+  rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+  while (!leader_known(client, handle))
+    if (now_us() > limit) fail("no leader of %s", topic);
+  error = rd_kafka_producev(client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_VALUE("usable", 6), RD_KAFKA_V_END);
   if (error) fail("produce: %s", rd_kafka_err2str(error));
   while (!delivered && now_us() < limit) rd_kafka_poll(client, 20);
   if (!delivered) fail("no acknowledgement in time");

@@ -87,6 +87,8 @@ static void issue(struct request *request) {
 static zhandle_t *connect_to(const char *servers) {
   zhandle_t *handle = zookeeper_init(servers, NULL, 10000, NULL, NULL, 0);
   if (handle == NULL) fail("no handle for %s", servers);
+  // It would resolve all names anew at each turn.
+  zoo_set_servers_resolution_delay(handle, -1);
   handles[handles_count++] = handle;
   for (uint64_t limit = now_us() + 30000000; zoo_state(handle) != ZOO_CONNECTED_STATE; turn())
     if (now_us() > limit) fail("no session with %s in 30 s", servers);

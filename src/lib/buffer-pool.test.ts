@@ -25,6 +25,32 @@ describe("a pool of buffers", () => {
     }
   });
 
+  test("lends one of up to twice the size where there is none that fits better", () => {
+    const pool = new BufferPool();
+    const [larger, tooLarge] = [pool.take(200_000), pool.take(300_000)];
+    pool.release(tooLarge);
+    pool.release(larger);
+    expect(pool.take(110_000).buffer).toBe(larger.buffer);
+    const taken = pool.take(110_000);
+    expect([taken.length, taken.buffer === tooLarge.buffer]).toEqual([110_000, false]);
+  });
+
+  test("lets go of what nobody has wanted for a while, and then asks for no more time", () => {
+    const asked: (() => void)[] = [];
+    const pool = new BufferPool({ later: (callback) => void asked.push(callback) });
+    const three = [pool.take(100_000), pool.take(100_000), pool.take(100_000)];
+    for (const each of three) pool.release(each);
+    asked.shift()?.();
+    expect([pool.freeBytes > 200_000, pool.freeBytes < 300_000, asked.length], "the first lay there all the time").toEqual([true, true, 1]);
+    pool.release(pool.take(100_000));
+    asked.shift()?.();
+    expect([pool.freeBytes > 100_000, pool.freeBytes < 200_000, asked.length], "one of both was wanted").toEqual([true, true, 1]);
+    asked.shift()?.();
+    expect([pool.freeBytes, asked.length]).toEqual([0, 0]);
+    pool.release(pool.take(100_000));
+    expect(asked.length).toBe(1);
+  });
+
   test("lets buffers be that it has not lent, and small ones", () => {
     const pool = new BufferPool({ poisons: true });
     const [own, small] = [Buffer.from("own"), pool.take(100)];
@@ -55,17 +81,17 @@ describe("a pool of buffers", () => {
     expect(taken.every((byte) => byte === 0xdb)).toBe(true);
   });
 
-  test("keeps 16 MB at most, however much is given back, of whatever sizes", () => {
+  test("keeps 64 MB at most, however much is given back, of whatever sizes", () => {
     const pool = new BufferPool();
     const prng = new Prng(7);
     const held: Buffer[] = [];
     for (let times = 0; times < 3000; times++) {
-      if (held.length < 200 && prng.chance(1, 2)) held.push(pool.take(prng.between(1, 1_500_000)));
+      if (held.length < 400 && prng.chance(1, 2)) held.push(pool.take(prng.between(1, 1_500_000)));
       else pool.release(held.splice(prng.below(Math.max(1, held.length)), 1)[0] ?? Buffer.alloc(0));
-      expect(pool.freeBytes).toBeLessThanOrEqual(16 * 1024 * 1024);
+      expect(pool.freeBytes).toBeLessThanOrEqual(64 * 1024 * 1024);
     }
     for (const buffer of held) pool.release(buffer);
-    expect(pool.freeBytes).toBeGreaterThan(10 * 1024 * 1024);
-    expect(pool.freeBytes).toBeLessThanOrEqual(16 * 1024 * 1024);
+    expect(pool.freeBytes).toBeGreaterThan(40 * 1024 * 1024);
+    expect(pool.freeBytes).toBeLessThanOrEqual(64 * 1024 * 1024);
   });
 });

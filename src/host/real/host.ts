@@ -38,7 +38,7 @@ export function realHost(options: RealHostOptions): RealHost {
     disk: diskWith({ enter: callbacks.enter, ...(options.syncsApart === true && { dataSync: dataSyncApart() }) }),
     random: realRandom,
     log,
-    buffers: new BufferPool(),
+    buffers: new BufferPool({ later: (callback, ms) => setTimeout(callback, ms).unref() }),
     hostName: hostname(),
     fail(reason) {
       const foreseen = isOperational(reason);
