@@ -20,4 +20,4 @@ function latency(rate: number, core: boolean): Case {
   };
 }
 
-export const latencyCases: readonly Case[] = [latency(1000, true), latency(10_000, false)];
+export const latencyCases: readonly Case[] = [latency(1000, true), latency(100, false), latency(10_000, false)];
