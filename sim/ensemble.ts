@@ -7,6 +7,7 @@ import { parseProperties } from "../src/lib/properties.ts";
 import { readMemberConfig } from "../src/zookeeper/config/member-config.ts";
 import { QuorumMember } from "../src/zookeeper/server/quorum-member.ts";
 import type { RunOptions } from "./hunting.ts";
+import { filesOfNode } from "./stored-files.ts";
 import { partOf } from "./trouble.ts";
 import { CLIENT_PORT, ClientTap } from "./zookeeper/client-tap.ts";
 import { draw, FAULTS_UNTIL_MS, staleMsMax, type Draw } from "./zookeeper/draw.ts";
@@ -65,7 +66,7 @@ class Run {
       isVoter: index < drawn.voters,
     }));
     const logs = `${drawn.separateLogs ? "/logs" : DATA_DIR}/version-2`;
-    this.#histories = new Histories(this.#members.map(({ id, node }): MemberDisk => ({ id, node, logs, snapshots: `${DATA_DIR}/version-2` })));
+    this.#histories = new Histories(this.#members.map(({ id, node }): MemberDisk => ({ id, files: filesOfNode(node), logs, snapshots: `${DATA_DIR}/version-2` })));
     this.#work = new ZnodesWork({ world: this.#world, tap: new ClientTap(this.#world), histories: this.#histories, members: this.#members, judge: this.#world.addNode("judge"), draw: drawn });
   }
 

@@ -18,6 +18,7 @@ import { BROKER_PORT, LOG_DIRECTORY } from "./kafka/cluster-world.ts";
 import { Consumer, Ledger } from "./kafka/group-workload.ts";
 import { Scenario, type ScenarioOptions } from "./kafka/scenario.ts";
 import { storedLogs } from "./kafka/stored-logs.ts";
+import { filesOfNode } from "./stored-files.ts";
 import { removeTopic } from "./kafka/topic-churn.ts";
 
 const { NONE, COORDINATOR_NOT_AVAILABLE, GROUP_MAX_SIZE_REACHED } = ErrorCode;
@@ -121,13 +122,13 @@ class Groups {
     await s.until("groups are empty", () => [...must(s.cluster.running(this.coordinator), "coordinator").groups.core.groups()].every(({ state, offsets }) => state === "Empty" && !offsets.isEmpty), 60_000);
     await this.settle(admin.close());
     await s.convergence.quiet();
-    const logs = s.cluster.brokers.map((node) => storedLogs(node));
+    const logs = s.cluster.brokers.map((node) => storedLogs(filesOfNode(node)));
     checkReplicas(logs);
     const compared = checkCoordinators(s.cluster.brokerIds.map((id) => ({ broker: must(s.cluster.running(id), `broker ${id}`), logs: must(logs[id - 1], "logs") })));
     expect(compared).toBe(1);
     expect(groups.length).toBeGreaterThanOrEqual(0);
     await s.finish();
-    checkReplicas(s.cluster.brokers.map((node) => storedLogs(node)));
+    checkReplicas(s.cluster.brokers.map((node) => storedLogs(filesOfNode(node))));
   }
 }
 
@@ -372,7 +373,7 @@ test("replicas of the offsets topic are compacted while their leader changes to 
     await s.until("every replica is compacted", () => s.cluster.brokerIds.every((id) => s.heard("log cleaned", id).some(({ fields }) => fields["shrunk"] === true)));
     expect(await g.committed("g0")).toBe(offset);
     await g.finish();
-    for (const node of s.cluster.brokers) expect(must(storedLogs(node).get(`${GROUP_METADATA_TOPIC}-0`), "log").bytes.length).toBeLessThan(8 * 2048);
+    for (const node of s.cluster.brokers) expect(must(storedLogs(filesOfNode(node)).get(`${GROUP_METADATA_TOPIC}-0`), "log").bytes.length).toBeLessThan(8 * 2048);
   });
 });
 

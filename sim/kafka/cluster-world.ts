@@ -11,6 +11,7 @@ import { readBrokerConfig } from "../../src/kafka/config/broker-config.ts";
 import { readMemberConfig } from "../../src/zookeeper/config/member-config.ts";
 import { QuorumMember } from "../../src/zookeeper/server/quorum-member.ts";
 import { StandaloneMember } from "../../src/zookeeper/server/standalone-member.ts";
+import { filesOfNode } from "../stored-files.ts";
 import { Histories, type MemberDisk } from "../zookeeper/history.ts";
 import { CLIENT_PORT, type ClientTap } from "../zookeeper/client-tap.ts";
 import { tapQuorum, type SyncBegin } from "../zookeeper/quorum-tap.ts";
@@ -84,7 +85,7 @@ export class ClusterWorld {
     this.brokers = machines ?? nodes("kafka", shape.brokers);
     this.clients = nodes("client", shape.clients);
     const logs = `${MEMBER_DATA}/version-2`;
-    this.histories = new Histories(this.members.map((node, index): MemberDisk => ({ id: index + 1, node, logs, snapshots: logs })));
+    this.histories = new Histories(this.members.map((node, index): MemberDisk => ({ id: index + 1, files: filesOfNode(node), logs, snapshots: logs })));
     for (const node of this.machines) this.#begin(node);
   }
 

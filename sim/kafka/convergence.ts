@@ -2,6 +2,7 @@ import { must } from "../../src/lib/assert.ts";
 import { errorCode } from "../../src/lib/error.ts";
 import { CLEAN_SHUTDOWN_FILE, partitionName } from "../../src/kafka/log/names.ts";
 import type { Partition } from "../../src/kafka/replication/partition.ts";
+import { filesOfNode } from "../stored-files.ts";
 import { Violation } from "../zookeeper/violation.ts";
 import type { FinalLog } from "./check-records.ts";
 import { orUndefined, type ClusterClient, type ClusterMetadata } from "./client.ts";
@@ -96,9 +97,10 @@ export class Convergence {
         const [ours, theirs] = [log, leader].map(({ endOffset, highWatermark, writtenOffset }) => `${endOffset} ${highWatermark} ${writtenOffset}`);
         if (ours !== theirs || log.highWatermark !== log.endOffset) return `broker ${id} has ${partitionName(topic, partition)} at ${ours}, and its leader at ${theirs}`;
       }
-      const passing = partitionDirectories(cluster.node(id)).find((name) => name.endsWith("-delete") || !topics.some((topic) => name.startsWith(`${topic}-`)));
+      const files = filesOfNode(cluster.node(id));
+      const passing = partitionDirectories(files).find((name) => name.endsWith("-delete") || !topics.some((topic) => name.startsWith(`${topic}-`)));
       if (passing !== undefined) return `broker ${id} still has the directory ${passing}`;
-      const exchanged = exchangeUnderWay(cluster.node(id));
+      const exchanged = exchangeUnderWay(files);
       if (exchanged !== undefined) return `broker ${id} exchanges segments of ${exchanged}`;
     }
     return undefined;
@@ -120,7 +122,7 @@ export class Convergence {
   /** Holds all replicas' bytes against each other, but those of compacted topics; what each partition holds, as its leader has it. */
   checkLogs(znodes: ZnodeHistory, starts: ReadonlyMap<string, number>): FinalLog[] {
     const { cluster } = this.#options;
-    const stored = cluster.brokers.map((node) => storedLogs(node));
+    const stored = cluster.brokers.map((node) => storedLogs(filesOfNode(node)));
     const finals: FinalLog[] = [];
     for (const [topic, partitions] of znodes.topics) {
       for (const [partition, replicas] of partitions) {

@@ -6,6 +6,7 @@ import { groupPartition } from "../../src/kafka/coordinators/group/group-core.ts
 import { partitionName } from "../../src/kafka/log/names.ts";
 import { ErrorCode } from "../../src/kafka/protocol/error-codes.ts";
 import { GROUP_METADATA_TOPIC } from "../../src/kafka/protocol/internal-topics.ts";
+import { filesOfNode } from "../stored-files.ts";
 import { Violation } from "../zookeeper/violation.ts";
 import { checkGroups } from "./check-groups.ts";
 import { checkCoordinators, checkReplicas, uncompacted } from "./check-group-state.ts";
@@ -154,9 +155,9 @@ export class GroupsWork {
   async leave(): Promise<void> {
     const { convergence, cluster } = this.#stage;
     const { brokers, brokerIds } = cluster;
-    this.#comparisons = checkCoordinators(brokerIds.map((id) => ({ broker: must(cluster.running(id), `broker ${id}`), logs: storedLogs(cluster.node(id)) })), (key, number) => this.#history.isUnknown(key, number));
-    checkReplicas(brokers.map((node) => storedLogs(node)));
-    await convergence.until("offsets logs are compacted", () => uncompacted(brokers.map((node) => storedLogs(node)), this.#draw.segmentBytes));
+    this.#comparisons = checkCoordinators(brokerIds.map((id) => ({ broker: must(cluster.running(id), `broker ${id}`), logs: storedLogs(filesOfNode(cluster.node(id))) })), (key, number) => this.#history.isUnknown(key, number));
+    checkReplicas(brokers.map((node) => storedLogs(filesOfNode(node))));
+    await convergence.until("offsets logs are compacted", () => uncompacted(brokers.map((node) => storedLogs(filesOfNode(node))), this.#draw.segmentBytes));
     await convergence.within("groups can be left", Promise.all(this.#crews.slice(0, -1).map((crew) => crew.leave())), () => "a group");
     await this.#clear();
   }
@@ -164,7 +165,7 @@ export class GroupsWork {
   /** Once all brokers have stopped. */
   check(): GroupsOutcome {
     const { world, cluster } = this.#stage;
-    checkReplicas(cluster.brokers.map((node) => storedLogs(node)));
+    checkReplicas(cluster.brokers.map((node) => storedLogs(filesOfNode(node))));
     const lasting = new Set([...this.#draw.crews.map(({ group }) => group), SIMPLE]);
     checkGroups(this.#history.seen, (group) => lasting.has(group));
     const offsets = checkOffsets(this.#history.seen, { mayExpire: (group) => group === BRIEF, mayGo: (name) => name.startsWith(PASSING_TOPIC) });

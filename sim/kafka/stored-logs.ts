@@ -1,4 +1,3 @@
-import type { SimNode } from "../../src/host/sim/node.ts";
 import { must } from "../../src/lib/assert.ts";
 import { parseLeaderEpochs } from "../../src/kafka/log/checkpoint.ts";
 import type { LeaderEpochStart } from "../../src/kafka/log/leader-epochs.ts";
@@ -6,6 +5,7 @@ import { LEADER_EPOCH_FILE, parsePartitionDirectory, parseSegmentFile, partition
 import { GROUP_METADATA_TOPIC } from "../../src/kafka/protocol/internal-topics.ts";
 import { batchBaseOffset, batchChecksumHolds, batchLastOffset, batchLeaderEpoch, wholeBatchSize } from "../../src/kafka/records/batch.ts";
 import { RecordCursor } from "../../src/kafka/records/record-cursor.ts";
+import type { StoredFiles } from "../stored-files.ts";
 import { Violation } from "../zookeeper/violation.ts";
 import { LOG_DIRECTORY } from "./cluster-world.ts";
 import { identityOf } from "./producers.ts";
@@ -32,10 +32,8 @@ export interface StoredLog {
 }
 
 /** Directories of partitions by name, `…-delete` among them. */
-export function partitionDirectories(node: SimNode): string[] {
-  const directory = node.disk.files.find(LOG_DIRECTORY);
-  if (directory?.kind !== "directory") return [];
-  return [...directory.entries].filter(([, entry]) => entry.kind === "directory").map(([name]) => name);
+export function partitionDirectories(files: StoredFiles): string[] {
+  return files.list(LOG_DIRECTORY).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
 }
 
 /** Each replica compacts such a log by itself, at times of its own. */
@@ -44,47 +42,43 @@ export function isCompacted(name: string): boolean {
 }
 
 /** A partition in which cleaned segments are about to take the place of others, so that its files alone do not tell what it holds. */
-export function exchangeUnderWay(node: SimNode): string | undefined {
-  return partitionDirectories(node).find((name) => isCompacted(name) && filesOf(node, `${LOG_DIRECTORY}/${name}`).some((file) => file.endsWith(".swap")));
-}
-
-function filesOf(node: SimNode, path: string): string[] {
-  const directory = node.disk.files.find(path);
-  return directory?.kind === "directory" ? [...directory.entries.keys()] : [];
+export function exchangeUnderWay(files: StoredFiles): string | undefined {
+  return partitionDirectories(files).find((name) => isCompacted(name) && files.list(`${LOG_DIRECTORY}/${name}`).some((file) => file.name.endsWith(".swap")));
 }
 
 /** By partition, without those that are being deleted. */
-export function storedLogs(node: SimNode): Map<string, StoredLog> {
+export function storedLogs(files: StoredFiles): Map<string, StoredLog> {
   const logs = new Map<string, StoredLog>();
-  for (const name of partitionDirectories(node)) {
+  for (const name of partitionDirectories(files)) {
     const { topic, partition, kind } = parsePartitionDirectory(name, LOG_DIRECTORY);
-    if (kind === "current") logs.set(partitionName(topic, partition), readLog(node, name));
+    if (kind === "current") logs.set(partitionName(topic, partition), readLog(files, name));
   }
   return logs;
 }
 
-function readLog(node: SimNode, name: string): StoredLog {
+function readLog(files: StoredFiles, name: string): StoredLog {
   const path = `${LOG_DIRECTORY}/${name}`;
-  const segments = filesOf(node, path)
-    .map((file) => ({ file, segment: parseSegmentFile(file) }))
+  const segments = files
+    .list(path)
+    .map(({ name: file }) => ({ file, segment: parseSegmentFile(file) }))
     .filter(({ segment }) => segment?.kind === "log" && segment.stage === "live")
     .toSorted((a, b) => (a.segment?.offset ?? 0) - (b.segment?.offset ?? 0));
-  const bytes = Buffer.concat(segments.map(({ file }) => must(node.disk.peek(`${path}/${file}`), file)));
+  const bytes = Buffer.concat(segments.map(({ file }) => must(files.read(`${path}/${file}`), file)));
   const batches: StoredBatch[] = [];
   let at = 0;
   for (let size = wholeBatchSize(bytes, at, bytes.length); size > 0; at += size, size = wholeBatchSize(bytes, at, bytes.length)) {
     const batch = { firstOffset: batchBaseOffset(bytes, at), lastOffset: batchLastOffset(bytes, at), leaderEpoch: batchLeaderEpoch(bytes, at), at, size };
     const before = batches.at(-1);
-    if (!batchChecksumHolds(bytes, at, size)) throw new Violation("logs are whole", `${node.name} has a damaged batch at ${batch.firstOffset} of ${name}`);
+    if (!batchChecksumHolds(bytes, at, size)) throw new Violation("logs are whole", `${files.name} has a damaged batch at ${batch.firstOffset} of ${name}`);
     const follows = before === undefined || (isCompacted(name) ? batch.firstOffset > before.lastOffset : batch.firstOffset === before.lastOffset + 1);
     if (!follows || batch.leaderEpoch < (before?.leaderEpoch ?? -1)) {
-      throw new Violation("logs are whole", `${node.name} has ${name} at ${batch.firstOffset} in epoch ${batch.leaderEpoch} after ${before?.lastOffset} in epoch ${before?.leaderEpoch}`);
+      throw new Violation("logs are whole", `${files.name} has ${name} at ${batch.firstOffset} in epoch ${batch.leaderEpoch} after ${before?.lastOffset} in epoch ${before?.leaderEpoch}`);
     }
     batches.push(batch);
   }
-  if (at !== bytes.length) throw new Violation("logs are whole", `${node.name} has ${bytes.length - at} bytes behind the last batch of ${name}`);
-  const epochs = parseLeaderEpochs(node.disk.peek(`${path}/${LEADER_EPOCH_FILE}`)?.toString() ?? "", path);
-  return { name, broker: node.name, baseOffset: segments[0]?.segment?.offset ?? 0, bytes, batches, epochs };
+  if (at !== bytes.length) throw new Violation("logs are whole", `${files.name} has ${bytes.length - at} bytes behind the last batch of ${name}`);
+  const epochs = parseLeaderEpochs(files.read(`${path}/${LEADER_EPOCH_FILE}`)?.toString() ?? "", path);
+  return { name, broker: files.name, baseOffset: segments[0]?.segment?.offset ?? 0, bytes, batches, epochs };
 }
 
 export function endOf(log: StoredLog): number {

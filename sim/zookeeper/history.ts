@@ -1,13 +1,13 @@
-import type { SimNode } from "../../src/host/sim/node.ts";
 import { must } from "../../src/lib/assert.ts";
 import { counterOf, epochOf, toHex, zxid as zxidOf, ZXID_ZERO, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
 import { decodeTransaction, type Transaction } from "../../src/zookeeper/protocol/transactions.ts";
+import type { StoredFiles } from "../stored-files.ts";
 import { Violation } from "./violation.ts";
 
 /** Where a member keeps its log and its snapshots. */
 export interface MemberDisk {
   readonly id: number;
-  readonly node: SimNode;
+  readonly files: StoredFiles;
   readonly logs: string;
   readonly snapshots: string;
 }
@@ -74,7 +74,7 @@ export class Histories {
         whole.push(next);
         continue;
       }
-      const snapshot = numbersIn(member.node, member.snapshots, "snapshot").findLast((zxid) => zxid > last && (next === undefined || zxid < next) && isComplete(member, zxid));
+      const snapshot = numbersIn(member.files, member.snapshots, "snapshot").findLast((zxid) => zxid > last && (next === undefined || zxid < next) && isComplete(member, zxid));
       if (snapshot !== undefined) whole.push(...this.#between(last, snapshot));
       if (next !== undefined) whole.push(next);
     }
@@ -88,10 +88,10 @@ export class Histories {
   }
 
   #readLogs(member: MemberDisk): Zxid[] {
-    const files = numbersIn(member.node, member.logs, "log");
+    const files = numbersIn(member.files, member.logs, "log");
     const zxids = new Set<Zxid>();
     for (const first of files) {
-      for (const transaction of readLog(must(member.node.disk.peek(`${member.logs}/log.${toHex(first)}`), "log file"))) {
+      for (const transaction of readLog(must(member.files.read(`${member.logs}/log.${toHex(first)}`), "log file"))) {
         zxids.add(transaction.header.zxid);
         this.#remember(member, transaction);
       }
@@ -103,7 +103,7 @@ export class Histories {
     const { zxid } = transaction.header;
     const known = this.#known.get(zxid);
     if (known === undefined) this.#known.set(zxid, { ...transaction, payload: Buffer.from(transaction.payload) });
-    else if (!known.payload.equals(transaction.payload)) throw new Violation("one proposal a zxid", `${member.node.name} has another transaction 0x${toHex(zxid)} than others have, or had`);
+    else if (!known.payload.equals(transaction.payload)) throw new Violation("one proposal a zxid", `${member.files.name} has another transaction 0x${toHex(zxid)} than others have, or had`);
   }
 }
 
@@ -112,11 +112,10 @@ export function follows(last: Zxid, next: Zxid): boolean {
 }
 
 /** Ascending. */
-function numbersIn(node: SimNode, path: string, kind: "log" | "snapshot"): Zxid[] {
-  const directory = node.disk.files.find(path);
-  const names = directory?.kind === "directory" ? [...directory.entries.keys()] : [];
-  return names
-    .map((name) => /^(log|snapshot)\.([0-9a-f]+)$/.exec(name))
+function numbersIn(files: StoredFiles, path: string, kind: "log" | "snapshot"): Zxid[] {
+  return files
+    .list(path)
+    .map(({ name }) => /^(log|snapshot)\.([0-9a-f]+)$/.exec(name))
     .filter((match) => match?.[1] === kind)
     .map((match) => zxidOf(Number.parseInt(match?.[2] ?? "", 16)))
     .toSorted((a, b) => a - b);
@@ -139,7 +138,7 @@ function readLog(bytes: Buffer): Transaction[] {
 }
 
 function isComplete(member: MemberDisk, zxid: Zxid): boolean {
-  const bytes = member.node.disk.peek(`${member.snapshots}/snapshot.${toHex(zxid)}`);
+  const bytes = member.files.read(`${member.snapshots}/snapshot.${toHex(zxid)}`);
   if (bytes === undefined || bytes.length < 29) return false;
   const sealAt = bytes.length - 13;
   return bytes.readUInt32BE(sealAt + 4) === adler32(bytes.subarray(0, sealAt)) && bytes.subarray(-5).equals(Buffer.from("000000012f", "hex"));
