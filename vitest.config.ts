@@ -11,6 +11,8 @@ export default defineConfig({
       { test: { ...shared, name: "e2e", include: ["test/e2e/**/*.test.ts"], fileParallelism: false } },
       // Peers from outside npm: Debian packages, Maven Central, PyPI.
       { test: { ...shared, name: "interop", include: ["test/interop/**/*.test.ts"], fileParallelism: false } },
+      // Real processes in network namespaces: wants root.
+      { test: { ...shared, name: "nemesis", include: ["test/nemesis/**/*.test.ts"], fileParallelism: false } },
       { test: { ...shared, name: "sim", include: ["sim/**/*.test.ts"], testTimeout: 600_000 } },
     ],
   },

@@ -153,7 +153,7 @@ export class Convergence {
 }
 
 /** What is not as it is to be in the end. */
-function complaintOf({ topics, brokers }: ClusterMetadata, id: number, count: number, preferred: boolean): string | undefined {
+export function complaintOf({ topics, brokers }: ClusterMetadata, id: number, count: number, preferred: boolean): string | undefined {
   if (brokers.length !== count) return `broker ${id} knows ${brokers.length} brokers`;
   for (const { name, errorCode: error, partitions } of topics) {
     if (error !== 0) return `broker ${id} says ${error} of ${name}`;

@@ -3,8 +3,8 @@ import { Writer } from "../../src/codec/writer.ts";
 import { must } from "../../src/lib/assert.ts";
 import { ErrorCode } from "../../src/zookeeper/protocol/errors.ts";
 import { counterOf, toHex, type SessionId, type Zxid } from "../../src/zookeeper/protocol/ids.ts";
-import { decodeMulti, readMultiResults, writeMultiResults } from "../../src/zookeeper/protocol/multi.ts";
-import { OpCode } from "../../src/zookeeper/protocol/op-codes.ts";
+import { decodeMulti, readMultiResults, writeMultiResults, type MultiOp } from "../../src/zookeeper/protocol/multi.ts";
+import { CreateFlag, OpCode } from "../../src/zookeeper/protocol/op-codes.ts";
 import * as records from "../../src/zookeeper/protocol/records.ts";
 import { encodeTransaction, type Transaction, type TxnBody } from "../../src/zookeeper/protocol/transactions.ts";
 import type { Call, Reply, Transcript } from "./client-tap.ts";
@@ -35,10 +35,11 @@ export interface HistoryObserver {
  * Holds what clients saw against one order of transactions: each is the request of a session that sent it, once, in
  * the order in which the session sent them, and did what it should have done right after those before it; each
  * answered write is among them; and each read is what the tree was at the zxid in its answer.
+ * With `strangers` there are sessions that nobody has listened to: what they did is taken as it is.
  * Returns the model as the last transaction leaves it.
  */
-export function checkHistory(history: readonly Transaction[], transcripts: readonly Transcript[], observer: HistoryObserver): Model {
-  const checker = new HistoryCheck(transcripts);
+export function checkHistory(history: readonly Transaction[], transcripts: readonly Transcript[], observer: HistoryObserver, { strangers = false } = {}): Model {
+  const checker = new HistoryCheck(transcripts, strangers);
   checkNumbers(history);
   const replies = transcripts
     .flatMap((transcript) => transcript.heard)
@@ -85,7 +86,10 @@ class HistoryCheck {
   readonly #done = new Map<Call, { readonly zxid: Zxid; readonly expected: Expected }>();
   readonly #lastXid = new Map<SessionId, number>();
 
-  constructor(transcripts: readonly Transcript[]) {
+  readonly #strangers: boolean;
+
+  constructor(transcripts: readonly Transcript[], strangers: boolean) {
+    this.#strangers = strangers;
     for (const transcript of transcripts) {
       const { session } = transcript;
       const calls = this.#calls.get(session) ?? new Map<number, Call>();
@@ -100,6 +104,10 @@ class HistoryCheck {
     const origin: Origin = { zxid, session, wallMs };
     if (cxid === 0) {
       this.#applyOwn(origin, body);
+      return;
+    }
+    if (this.#strangers && !this.#calls.has(session)) {
+      this.#applyStrange(origin, body);
       return;
     }
     const call = this.#calls.get(session)?.get(cxid);
@@ -129,6 +137,29 @@ class HistoryCheck {
         return;
       default:
         throw new Violation("only what was asked", `transaction 0x${toHex(origin.zxid)} of session ${id} has no xid: ${JSON.stringify(body)}`);
+    }
+  }
+
+  /** A transaction whose request nobody has seen. */
+  #applyStrange(origin: Origin, body: TxnBody): void {
+    switch (body.type) {
+      case OpCode.error:
+        return;
+      case OpCode.closeSession:
+        this.model.closeSession(origin);
+        return;
+      case OpCode.setACL:
+        this.model.setAcl(body.record.path, body.record.acl ?? [], -1);
+        return;
+      case OpCode.multi:
+        if (body.record.txns.every(({ type }) => type !== OpCode.error)) for (const each of body.record.txns) this.#applyStrange(origin, each);
+        return;
+      case OpCode.check:
+        return;
+      default: {
+        const step = this.model.step(origin, operationOf(body));
+        if (typeof step === "number") throw new Violation("order of effects", `transaction 0x${toHex(origin.zxid)} ${JSON.stringify(body)} can't follow those before it: ${step}`);
+      }
     }
   }
 
@@ -245,6 +276,20 @@ class HistoryCheck {
       case OpCode.getACL:
         return { err: 0, reply: records.getACLResponse.encode({ acl: [...model.aclOf(path)], stat }) };
     }
+  }
+}
+
+/** What a client may have asked for that came to this. */
+function operationOf(body: TxnBody): MultiOp {
+  switch (body.type) {
+    case OpCode.create:
+      return { type: body.type, record: { path: body.record.path, data: body.record.data, acl: body.record.acl ?? [], flags: body.record.ephemeral ? CreateFlag.ephemeral : CreateFlag.persistent } };
+    case OpCode.delete:
+      return { type: body.type, record: { path: body.record.path, version: -1 } };
+    case OpCode.setData:
+      return { type: body.type, record: { path: body.record.path, data: body.record.data, version: -1 } };
+    default:
+      throw new Error(`the model knows no transaction ${body.type}`);
   }
 }
 
