@@ -51,7 +51,7 @@ function endpoint(address: string): { host: string; port: number } {
   return { host: name, port: Number(port) };
 }
 
-/** Resolves when no broker has a file of it: what is left would be another's burden. */
+/** Resolves when no broker has a file of it and one of its name could be made again: what is left would be another's burden. */
 export async function deleteTopic(contestant: Contestant, name: string): Promise<void> {
   const outcome = (await contestant.admin.deleteTopics([name])).get(name);
   if (outcome?.code !== 0) throw new Error(`${contestant.name} does not delete topic ${name}: error ${outcome?.code}`);
@@ -60,11 +60,21 @@ export async function deleteTopic(contestant: Contestant, name: string): Promise
     () => contestant.logDirs.every((directory) => !readdirSync(directory).some((entry) => entry.startsWith(`${name}-`) || entry.startsWith(`${name}.`))),
     DISK_MS_MAX,
   );
+  // The controller forgets it last, when the brokers have told it so.
+  const free = async (): Promise<boolean> => (await contestant.admin.createTopic({ name, partitions: 1, replicationFactor: 1 }, { validateOnly: true })).code === 0;
+  await eventually(`${contestant.name} has forgotten ${name}`, free, DISK_MS_MAX);
 }
 
-/** A topic for one run. It goes also where the run fails. */
-export async function withTopic<T>(contestant: Contestant, name: string, partitions: number, use: () => Promise<T>): Promise<T> {
-  await createTopic(contestant, name, partitions);
+/** A topic for one run, whose replicas are all in sync. */
+export function withTopic<T>(contestant: Contestant, name: string, partitions: number, use: () => Promise<T>): Promise<T> {
+  return withoutTopicAfter(contestant, name, async () => {
+    await createTopic(contestant, name, partitions);
+    return use();
+  });
+}
+
+/** For a run that makes such a topic, which goes also where the run fails. */
+export async function withoutTopicAfter<T>(contestant: Contestant, name: string, use: () => Promise<T>): Promise<T> {
   let used: T;
   try {
     used = await use();

@@ -1,5 +1,5 @@
 import type { Case } from "../case.ts";
-import { createPartitionsEverywhere, deleteTopic } from "../topics.ts";
+import { createPartitionsEverywhere, withoutTopicAfter } from "../topics.ts";
 import { scaled } from "../scale.ts";
 
 const PARTITIONS = 1000;
@@ -13,15 +13,12 @@ export const partitionsCase: Case = {
   rounds: 3,
   warmups: 1,
   figures: [{ key: "seconds", title: "until every broker has every leader", unit: "s", better: "less", reach: 0.5 }],
-  run: async (contestant, meter) => {
-    try {
-      return await meter(async () => {
+  run: (contestant, meter) =>
+    withoutTopicAfter(contestant, "many", () =>
+      meter(async () => {
         const began = performance.now();
         await createPartitionsEverywhere(contestant, "many", scaled(PARTITIONS));
         return { seconds: (performance.now() - began) / 1000 };
-      });
-    } finally {
-      await deleteTopic(contestant, "many");
-    }
-  },
+      }),
+    ),
 };

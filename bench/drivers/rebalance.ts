@@ -6,8 +6,8 @@ import { spread } from "../statistics.ts";
 
 /**
  * members= of one group, each with connections of its own: how long until each of them has its share where all join at
- * once, and until the rest has it again where one has left; of several groups the median. Heartbeats each 10 ms, by which a member hears of a rebalance;
- * then it joins at once.
+ * once, and until the rest has it again where one has left; of several groups the median. Members hear of a rebalance by
+ * heartbeats each 10 ms, of one that leaves by one that is due when it has left; then they join at once.
  */
 const HEARTBEAT_MS = 10;
 /** A client that has just started is slower than any broker. */
@@ -27,6 +27,7 @@ class Member {
   #assignment: Assignment | undefined;
   #stopped = false;
   #ended: Promise<void> = Promise.resolve();
+  #wake: () => void = () => undefined;
 
   constructor(index: number, groupId: string) {
     this.#client = new KafkaClient({ host, bootstrap: brokers, clientId: `bench-${index}`, requestTimeoutMs: LIMIT_MS, random: host.random });
@@ -50,13 +51,29 @@ class Member {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       this.#assignment = await this.#member.join();
-      while (!this.#stopped && (await this.#member.heartbeat()) === "ok") await new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS));
+      while (!this.#stopped && (await this.#member.heartbeat()) === "ok") await this.#pause();
       this.#assignment = undefined;
     }
   }
 
+  /** The next heartbeat is due now. */
+  beat(): void {
+    this.#wake();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, HEARTBEAT_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   async leave(): Promise<void> {
     this.#stopped = true;
+    this.#wake();
     await this.#ended;
     await this.#member.leave();
     await this.#client.close();
@@ -84,6 +101,7 @@ async function once(groupId: string): Promise<{ readonly joinMs: number; readonl
   const [first, ...rest] = members;
   beganMs = performance.now();
   await first?.leave();
+  for (const member of rest) member.beat();
   const leaveMs = await settled(rest, beganMs);
   await Promise.all(rest.map((member) => member.leave()));
   return { joinMs, leaveMs };
