@@ -89,7 +89,7 @@ describe.runIf(lacking === undefined)(`three servers under faults, NEMESIS_SEED=
   });
 
   test("members have one history, and every answer, event and session of every client follows from it", { timeout: 240_000 }, async () => {
-    for (const server of cluster.servers) await cluster.stop(server, "member");
+    await Promise.all(cluster.servers.map((server) => cluster.stop(server, "member")));
     const { transactions, watchEvents } = znodes.check();
     expect(transactions).toBeGreaterThan(500);
     expect(watchEvents).toBeGreaterThan(50);

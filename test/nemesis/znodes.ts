@@ -7,6 +7,8 @@ import { ClientTap } from "../../sim/zookeeper/client-tap.ts";
 import { Histories } from "../../sim/zookeeper/history.ts";
 import { Violation } from "../../sim/zookeeper/violation.ts";
 import { Worker } from "../../sim/zookeeper/workload.ts";
+import { toHex } from "../../src/zookeeper/protocol/ids.ts";
+import type { Transaction } from "../../src/zookeeper/protocol/transactions.ts";
 import { eventually } from "../support/processes.ts";
 import { MEMBER_FILES, type ServerCluster } from "./server-cluster.ts";
 
@@ -65,14 +67,16 @@ export class ZnodesWork {
     await Promise.all(this.#workers.map((worker) => worker.client.close()));
   }
 
-  /** Once all members have stopped: one history, and everything that anybody saw follows from it. */
+  /** Once all members have stopped, one perhaps before the last transaction: one history, and everything that anybody saw follows from it. */
   check(): ZnodesOutcome {
     const members = this.#cluster.servers.map((id) => ({ id, files: this.#cluster.files(id), logs: MEMBER_FILES, snapshots: MEMBER_FILES }));
     const histories = [...new Histories(members).all()];
-    const [[, history] = [0, []], ...others] = histories;
-    for (const [id, other] of others) {
-      const at = history.findIndex(({ header }, index) => header.zxid !== other[index]?.header.zxid);
-      if (at >= 0 || other.length !== history.length) throw new Violation("equal histories", `member ${id} has ${other.length} transactions and member 1 ${history.length}; the first difference is number ${at}`);
+    const history = longest(histories.map(([, each]) => each));
+    for (const [id, other] of histories) {
+      const at = other.findIndex(({ header }, index) => header.zxid !== history[index]?.header.zxid);
+      if (at < 0) continue;
+      const around = (transactions: readonly Transaction[]): string => transactions.slice(Math.max(0, at - 2), at + 3).map(({ header }) => `0x${toHex(header.zxid)}`).join(" ");
+      throw new Violation("equal histories", `member ${id} has ${around(other)} where another has ${around(history)}`);
     }
     const watches = new WatchCheck();
     const { transcripts } = this.#tap;
@@ -82,4 +86,8 @@ export class ZnodesWork {
     checkSyncs(transcripts, undefined);
     return { transactions: history.length, answers: this.answers, watchEvents: watches.events };
   }
+}
+
+function longest(histories: readonly (readonly Transaction[])[]): readonly Transaction[] {
+  return histories.reduce((most, each) => (each.length > most.length ? each : most), []);
 }
