@@ -17,7 +17,8 @@ import { ZnodesWork } from "./znodes.ts";
  * killed, stopped, paused and cut off from each other, round by round, while the simulation's clients and other people's
  * work on them; and what all of them saw is held against what is on the disks in the end. One story, in this order.
  *
- * NEMESIS_SEED=N draws the same faults again (their effects hang on the machine's time too), NEMESIS_ROUNDS=N more of them.
+ * NEMESIS_SEED=N draws the same faults again (their effects hang on the machine's time too), NEMESIS_ROUNDS=N more of them;
+ * with NEMESIS_KEEP=1 the servers' files stay, what they said among them.
  */
 const SEED = Number(process.env["NEMESIS_SEED"] ?? randomInt(1, 1_000_000));
 const ROUNDS = Number(process.env["NEMESIS_ROUNDS"] ?? 5);
@@ -51,7 +52,7 @@ describe.runIf(lacking === undefined)(`three servers under faults, NEMESIS_SEED=
 
   afterAll(async () => {
     await others?.kill();
-    await cluster?.remove();
+    await cluster?.remove({ keeps: process.env["NEMESIS_KEEP"] !== undefined });
   }, 60_000);
 
   async function together(): Promise<void> {

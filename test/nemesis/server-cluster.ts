@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BROKER_PORT, LOG_DIRECTORY } from "../../sim/kafka/cluster-world.ts";
 import { filesOfDirectory, type StoredFiles } from "../../sim/stored-files.ts";
@@ -80,7 +80,8 @@ export class ServerCluster {
   start(server: number, half: Half): void {
     if (this.isRunning(server, half)) return;
     const [command, ...args] = [...this.network.on(server), join(packageRoot, "bin", SCRIPTS[half]), join(this.#root(server), FILES[half])];
-    this.#processes.set(`${server} ${half}`, new ServerProcess(command, args));
+    const said = createWriteStream(join(this.#root(server), `${half}.out`), { flags: "a" });
+    this.#processes.set(`${server} ${half}`, new ServerProcess(command, args, { onLine: (line) => said.write(`${line}\n`) }));
   }
 
   /** SIGKILL, to one that is paused too. */
@@ -122,10 +123,12 @@ export class ServerCluster {
     return [...this.#processes].map(([name, { output }]) => `--- ${name}\n${output.split("\n").slice(-lines).join("\n")}`).join("\n");
   }
 
-  async remove(): Promise<void> {
+  /** `keeps`: everything but the files goes. */
+  async remove({ keeps = false } = {}): Promise<void> {
     for (const server of this.servers) for (const half of HALVES) await this.kill(server, half);
     await this.network.remove();
-    this.#directory.remove();
+    if (keeps) console.log(`the servers' files are left in ${this.#directory.path}`);
+    else this.#directory.remove();
   }
 
   #root(server: number): string {
