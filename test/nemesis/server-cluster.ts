@@ -19,7 +19,7 @@ const MEMBER_DATA = "/zookeeper";
 export const MEMBER_FILES = `${MEMBER_DATA}/version-2`;
 
 /** A learner gets all it lacks as transactions, never as a snapshot: every member's log tells its whole history. */
-const MEMBER_SETTINGS = { snapshotSizeFactor: 1_000_000, tickTime: 500, initLimit: 20, syncLimit: 6, maxClientCnxns: 0, "autopurge.purgeInterval": 0, "4lw.commands.whitelist": "*" };
+const MEMBER_SETTINGS = { snapshotSizeFactor: 0, tickTime: 500, initLimit: 20, syncLimit: 6, maxClientCnxns: 0, "autopurge.purgeInterval": 0, "4lw.commands.whitelist": "*" };
 /** Times are short so that a round of faults goes through every transition. */
 const BROKER_SETTINGS = {
   "zookeeper.session.timeout.ms": 4000,
