@@ -155,6 +155,7 @@ test("what a replaced controller had to say to a broker is refused when it comes
     const assignments = [{ partitionIndex: 0, brokerIds: [leader, follower].map(toBrokerId) }];
     const made = await s.world.settle(s.client.send(next, createTopics, 4, { topics: [{ name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] }], timeoutMs: 3000 }));
     expect(made.topics[0]?.errorCode).toBe(NONE);
+    await s.until("it is led", () => s.replica(leader, "t")?.isLeader === true);
     expect(await s.write(leader, "t", ["second-topic"])).toBe(NONE);
     // It reaches the follower again, and does not know yet that it is replaced.
     net.heal();
