@@ -69,7 +69,7 @@ test("a follower keeps what is committed above its own high watermark when the l
   });
 });
 
-/** KIP-320: who has not heard of the epochs since must not read on where the leader's log is another one by now. */
+/** KIP-320 (KAFKA-7395): who has not heard of the epochs since must not read on where the leader's log is another one by now. */
 test("a follower that still fetches in an epoch that is over is fenced, and does not put new records behind those that were dropped", async () => {
   await Scenario.play({ topics: ["t"], settings: [PATIENT] }, async (s) => {
     const { net } = s.world;
@@ -101,7 +101,7 @@ test("a follower that still fetches in an epoch that is over is fenced, and does
   });
 });
 
-/** Partition.isFollowerInSync: a leader's own high watermark may lag behind what the leader before it has committed. */
+/** Partition.maybeExpandIsr: a leader's own high watermark may lag behind what the leader before it has committed. */
 test("a follower comes into the ISR only with all that an earlier leader committed, though its successor does not know yet how much that is", async () => {
   await Scenario.play({ topics: ["t"] }, async (s) => {
     const { net } = s.world;
@@ -136,37 +136,66 @@ test("a follower comes into the ISR only with all that an earlier leader committ
   });
 });
 
-/** KAFKA-6082's first half, which brokers have: what a replaced controller still has to send is refused by its epoch. */
+/**
+ * A topic is deleted, of which a broker can't hear; then the controller is struck, and another one deletes the topic and
+ * makes it anew. Returns that one's id.
+ */
+async function remade(s: Scenario, controller: number, [leader, follower]: readonly [number, number], strike: () => void): Promise<number> {
+  await s.topic("t", { assignments: [[leader, follower]] });
+  expect(await s.write(leader, "t", ["first-topic"])).toBe(NONE);
+  s.world.net.partition([s.cluster.node(controller)], [s.cluster.node(follower)]);
+  await s.world.settle(s.client.send(controller, deleteTopics, 5, { topics: [], topicNames: ["t"], timeoutMs: 500 }));
+  expect(s.heard("topic deleted")).toEqual([]);
+  strike();
+  await s.until("another controller has deleted the topic", () => s.heard("topic deleted").some(({ broker }) => broker !== controller));
+  const next = must(s.heard("ready as the controller").at(-1), "controller").broker;
+  expect(next).not.toBe(controller);
+  const assignments = [{ partitionIndex: 0, brokerIds: [leader, follower].map(toBrokerId) }];
+  const made = await s.world.settle(s.client.send(next, createTopics, 4, { topics: [{ name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] }], timeoutMs: 3000 }));
+  expect(made.topics[0]?.errorCode).toBe(NONE);
+  await s.until("it is led", () => s.replica(leader, "t")?.isLeader === true);
+  // Until brokers have heard of it too, produces are told that there is no such topic.
+  await s.run(500);
+  expect(await s.write(leader, "t", ["second-topic"])).toBe(NONE);
+  return next;
+}
+
+/** The broker has the second topic, and knows who the controller is. */
+async function isUntouched(s: Scenario, broker: number, controller: number): Promise<void> {
+  expect([s.replica(broker, "t")?.isRunning, end(s, broker)]).toEqual([true, 1]);
+  await s.world.settle(s.client.describe(broker, []));
+  expect(s.client.controllerId).toBe(controller);
+  expect((await s.finish()).get("t-0")).toEqual(["second-topic"]);
+}
+
+/** STALE_CONTROLLER_EPOCH of ReplicaManager.scala. */
 test("what a replaced controller had to say to a broker is refused when it comes at last: a topic of the same name stays", async () => {
   await Scenario.play({ topics: ["t"], remade: ["t"] }, async (s) => {
     const { net } = s.world;
     const zombie = await s.controller();
     const [leader, follower] = s.others(zombie);
-    const others = [s.cluster.node(leader), ...s.cluster.members];
-    await s.topic("t", { assignments: [[leader, follower]] });
-    expect(await s.write(leader, "t", ["first-topic"])).toBe(NONE);
-    net.partition([s.cluster.node(zombie)], [s.cluster.node(follower)]);
-    await s.world.settle(s.client.send(zombie, deleteTopics, 5, { topics: [], topicNames: ["t"], timeoutMs: 500 }));
-    expect(s.heard("topic deleted")).toEqual([]);
-    net.partition([s.cluster.node(zombie)], others);
-    await s.until("another controller has deleted the topic", () => s.heard("topic deleted").some(({ broker }) => broker !== zombie));
-    const next = must(s.heard("ready as the controller").at(-1), "controller").broker;
-    expect(next).not.toBe(zombie);
-    const assignments = [{ partitionIndex: 0, brokerIds: [leader, follower].map(toBrokerId) }];
-    const made = await s.world.settle(s.client.send(next, createTopics, 4, { topics: [{ name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] }], timeoutMs: 3000 }));
-    expect(made.topics[0]?.errorCode).toBe(NONE);
-    await s.until("it is led", () => s.replica(leader, "t")?.isLeader === true);
-    expect(await s.write(leader, "t", ["second-topic"])).toBe(NONE);
+    const cutOff = (): void => net.partition([s.cluster.node(zombie)], [s.cluster.node(leader), ...s.cluster.members]);
+    const next = await remade(s, zombie, [leader, follower], cutOff);
     // It reaches the follower again, and does not know yet that it is replaced.
     net.heal();
-    net.partition([s.cluster.node(zombie)], others);
+    cutOff();
     await s.until("the broker answers it", () => s.heard("the broker answers the controller again", zombie).length > 0);
     await s.run(3000);
     expect(s.heard("no longer the controller", zombie)).toEqual([]);
-    expect([s.replica(follower, "t")?.isRunning, end(s, follower)]).toEqual([true, 1]);
-    await s.world.settle(s.client.describe(follower, []));
-    expect(s.client.controllerId).toBe(next);
-    expect((await s.finish()).get("t-0")).toEqual(["second-topic"]);
+    await isUntouched(s, follower, next);
+  });
+});
+
+test("a controller that was paused beyond its session undoes nothing of its successor's once it goes on, and is a broker like the others", async () => {
+  await Scenario.play({ topics: ["t"], remade: ["t"] }, async (s) => {
+    const zombie = await s.controller();
+    const [leader, follower] = s.others(zombie);
+    const next = await remade(s, zombie, [leader, follower], () => s.cluster.node(zombie).pause());
+    s.world.net.heal();
+    s.cluster.node(zombie).resume();
+    await s.until("it has heard", () => s.heard("no longer the controller", zombie).length > 0);
+    await s.run(3000);
+    await isUntouched(s, follower, next);
   });
 });
 
@@ -200,7 +229,7 @@ test("a controller that was replaced without noticing changes nothing in ZooKeep
   });
 });
 
-/** KAFKA-2729: "Cached zkVersion not equal to that in zookeeper, broker not recovering". */
+/** KAFKA-2729, "Cached zkVersion not equal to that in zookeeper", as Partition.scala logs it; KIP-497 has it end with an answer. */
 test("a leader that was replaced without hearing of it shrinks no ISR and acknowledges nothing, and follows without a restart once it hears", async () => {
   await Scenario.play({ topics: ["t"] }, async (s) => {
     const controller = await s.controller();
