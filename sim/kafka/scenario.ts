@@ -17,6 +17,8 @@ export interface ScenarioOptions {
   readonly settings?: readonly string[];
   /** Topics on which a replica that is not in sync may come to lead. */
   readonly unclean?: readonly string[];
+  /** Topics that go, and come again under the same name. */
+  readonly remade?: readonly string[];
   /** Topics that are there in the end. */
   readonly topics: readonly string[];
   readonly seed?: string;
@@ -49,13 +51,13 @@ export class Scenario {
   #looking = true;
   #clients = 0;
 
-  private constructor({ members = 1, settings = [], unclean = [], topics, seed = "1", print }: ScenarioOptions) {
+  private constructor({ members = 1, settings = [], unclean = [], remade = [], topics, seed = "1", print }: ScenarioOptions) {
     this.world = new World({ seed, eventsMax: 4_000_000, ...(print && { print }), expected: () => false });
     this.cluster = new ClusterWorld(this.world, { members, brokers: 3, clients: 1, chroot: "", memberSettings: ["tickTime=500", "initLimit=20", "syncLimit=4", "maxClientCnxns=0"], brokerSettings: [...USUAL, ...settings] });
     this.cluster.onLine = (line) => this.#heard.push(line);
     this.client = this.newClient();
     this.convergence = new Convergence({ cluster: this.cluster, client: this.client, topics, mayBeUnclean: (topic) => unclean.includes(topic) });
-    this.#invariants = new Invariants(() => true, (topic) => !unclean.includes(topic));
+    this.#invariants = new Invariants((topic) => !remade.includes(topic), (topic) => !unclean.includes(topic));
   }
 
   /** Brokers serve when `script` begins. In the end all is healed and started, comes together, is compared byte by byte, and stops. */
