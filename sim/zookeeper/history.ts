@@ -145,12 +145,21 @@ function isComplete(member: MemberDisk, zxid: Zxid): boolean {
   return bytes.readUInt32BE(sealAt + 4) === adler32(bytes.subarray(0, sealAt)) && bytes.subarray(-5).equals(Buffer.from("000000012f", "hex"));
 }
 
+/** So many bytes add up to less than 2^32 in either sum. */
+const ADLER_BYTES_MAX = 5552;
+
 /** RFC 1950. */
 function adler32(bytes: Buffer): number {
-  let [a, b] = [1, 0];
-  for (const byte of bytes) {
-    a = (a + byte) % 65521;
-    b = (b + a) % 65521;
+  let a = 1;
+  let b = 0;
+  for (let from = 0; from < bytes.length; from += ADLER_BYTES_MAX) {
+    const to = Math.min(bytes.length, from + ADLER_BYTES_MAX);
+    for (let at = from; at < to; at++) {
+      a += bytes[at] as number;
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
   }
   return ((b << 16) | a) >>> 0;
 }
