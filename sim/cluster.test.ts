@@ -4,8 +4,8 @@ import { MARKS } from "./kafka/marks.ts";
 
 const SEEDS = Array.from({ length: 20 }, (_, i) => String(i + 1));
 
-/** Left to the scenarios, as are unclean elections: they need a history that no short run can be relied on to have. */
-const RARE: readonly string[] = ["asks for an older leader epoch", "fetch offset out of range", "the log ends before its leader's starts, and starts anew there", "partition failed", "ISR change refused"];
+/** Left to the scenarios, as are unclean elections, and to unit tests: they need a history that no short run can be relied on to have. */
+const RARE: readonly string[] = ["asks for an older leader epoch", "fetch offset out of range", "the log ends before its leader's starts, and starts anew there", "partition failed", "ISR change refused", "ISR change sent again"];
 
 const outcomes: Outcome[] = [];
 
