@@ -67,7 +67,7 @@ function inAnother(hunt: Hunt): Runner {
   return {
     hunt: async (seed) => {
       child.send(seed);
-      const [told] = (await Promise.race([once(child, "message"), exited.then(([code]) => Promise.reject(new Error(`the process that ran seed ${seed} ended with code ${code}`)))])) as [Told];
+      const [told] = (await Promise.race([once(child, "message"), exited.then(([code, signal]) => Promise.reject(new Error(`the process that ran seed ${seed} ended with ${code ?? signal}`)))])) as [Told];
       return told;
     },
     end: () => child.disconnect(),
