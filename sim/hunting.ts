@@ -15,6 +15,8 @@ export interface RunResult {
   readonly events: number;
   /** The world's time. */
   readonly endedMs: number;
+  /** Of clients, answered well. */
+  readonly operationsPerSecond?: number;
 }
 
 /** A world whose faults are a plan that is drawn beforehand. */
@@ -25,21 +27,57 @@ export interface Quarry<Kind extends string = string> {
   readonly plan: (seed: string, minutes: number) => readonly Fault<Kind>[];
 }
 
-/** Runs seeds, prints what fails, and makes a failing plan of faults small. */
-export class Hunter<Kind extends string> {
-  /** Of all runs together: the worlds' time, and the processor's. */
+/** Of all runs that held. */
+export class Tally {
+  /** The worlds' time, and the processor's. */
   simulatedMs = 0;
   processorMs = 0;
+  /** Of clients, answered well, where a world counts them. */
+  operations = 0;
+
+  add({ simulatedMs, processorMs, operations }: Readonly<Pick<Tally, "simulatedMs" | "processorMs" | "operations">>): void {
+    this.simulatedMs += simulatedMs;
+    this.processorMs += processorMs;
+    this.operations += operations;
+  }
+}
+
+export interface HuntOptions<Kind extends string = string> extends PlanPart<Kind> {
+  readonly minutes: number;
+  /** Each seed runs a second time and must give the same hash. */
+  readonly twice: boolean;
+  /** A failing plan is made small. */
+  readonly shrink: boolean;
+  /** Prints every node's log. */
+  readonly log: boolean;
+  readonly verbose: boolean;
+}
+
+/** Runs seeds, prints what fails, and makes a failing plan of faults small. */
+export class Hunter<Kind extends string> {
+  readonly tally = new Tally();
   readonly #quarry: Quarry<Kind>;
+  readonly #hunt: HuntOptions<Kind>;
   readonly #options: RunOptions<Kind>;
 
-  constructor(quarry: Quarry<Kind>, options: RunOptions<Kind>) {
+  constructor(quarry: Quarry<Kind>, hunt: HuntOptions<Kind>) {
+    const { minutes, only, without } = hunt;
     this.#quarry = quarry;
-    this.#options = options;
+    this.#hunt = hunt;
+    this.#options = { minutes, only, ...(without && { without }) };
+  }
+
+  /** Whether the seed failed. */
+  async hunt(seed: string): Promise<boolean> {
+    const failure = await this.#try(seed);
+    if (failure !== undefined && this.#hunt.shrink) await this.#shrink(seed, failure);
+    return failure !== undefined;
   }
 
   /** Prints one line, and after it what failed. Undefined: the seed holds. */
-  async try(seed: string, { print, twice, verbose }: { readonly print: ((line: string) => void) | undefined; readonly twice: boolean; readonly verbose: boolean }): Promise<Error | undefined> {
+  async #try(seed: string): Promise<Error | undefined> {
+    const { twice, verbose, log } = this.#hunt;
+    const print = log ? (line: string) => console.log(line) : undefined;
     const result = await this.#attempt(seed, { ...this.#options, print });
     if (result instanceof Error) {
       const told = print === undefined ? await this.#attempt(seed, { ...this.#options, print: () => undefined }) : result;
@@ -62,7 +100,7 @@ export class Hunter<Kind extends string> {
   }
 
   /** Leaves out ever smaller parts of the plan, as long as what is left fails in the same way. */
-  async shrink(seed: string, failure: Error): Promise<void> {
+  async #shrink(seed: string, failure: Error): Promise<void> {
     const plan = this.#quarry.plan(seed, this.#options.minutes ?? 0);
     const { only, without = [] } = this.#options;
     let kept = only ?? plan.flatMap(({ kind }, index) => (without.includes(kind) ? [] : [index]));
@@ -86,9 +124,8 @@ export class Hunter<Kind extends string> {
     const result = await this.#quarry.run(seed, options).catch(toError);
     Error.stackTraceLimit = stackTraceLimit;
     if (result instanceof Error) return result;
-    this.simulatedMs += result.endedMs;
     const { user, system } = process.cpuUsage(begun);
-    this.processorMs += (user + system) / 1000;
+    this.tally.add({ simulatedMs: result.endedMs, processorMs: (user + system) / 1000, operations: ((result.operationsPerSecond ?? 0) * result.endedMs) / 1000 });
     return result;
   }
 }

@@ -1,43 +1,24 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { runCluster } from "./cluster.ts";
-import { runEnsemble } from "./ensemble.ts";
-import { runGroups } from "./groups.ts";
-import { Hunter, type Quarry } from "./hunting.ts";
-import { draw as drawCluster } from "./kafka/draw.ts";
-import * as broker from "./kafka/faults.ts";
-import { drawGroups } from "./kafka/group-draw.ts";
-import { drawRounds, FAULT_KINDS } from "./nodes-draw.ts";
-import { runNodes } from "./nodes.ts";
-import { draw as drawEnsemble } from "./zookeeper/draw.ts";
-import * as member from "./zookeeper/faults.ts";
+import type { Tally } from "./hunting.ts";
+import { sweep } from "./sweep.ts";
+import { WORLDS } from "./worlds.ts";
 
-const nodes = quarry({ kinds: FAULT_KINDS, run: runNodes, plan: (seed, minutes) => drawRounds(seed, minutes).flat() });
-const WORLDS: ReadonlyMap<string, Quarry> = new Map([
-  ["nodes", nodes],
-  ["cluster", quarry({ kinds: broker.FAULT_KINDS, run: runCluster, plan: (seed) => drawCluster(seed).plan })],
-  ["groups", quarry({ kinds: broker.FAULT_KINDS, run: runGroups, plan: (seed) => drawGroups(seed).plan })],
-  ["ensemble", quarry({ kinds: member.FAULT_KINDS, run: runEnsemble, plan: (seed) => drawEnsemble(seed).plan })],
-]);
-
-const USAGE = `npm run sim -- [--world ${[...WORLDS.keys()].join("|")}] [--seed N[..M]] [--sweep K] [--minutes M] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--stop] [--log] [--verbose]
+const USAGE = `npm run sim -- [--world ${[...WORLDS.keys()].join("|")}] [--seed N[..M]] [--sweep K] [--jobs J] [--minutes M] [--without kind,kind] [--only n,n,…] [--twice] [--shrink] [--stop] [--log] [--verbose]
 
   --world    nodes: members and brokers on the same machines, with clients of both kinds; cluster, groups: three
              brokers, members on machines of their own; ensemble: members alone
   --seed     1 where nothing is said
   --sweep    so many seeds, from --seed on
+  --jobs     so many processes share the seeds; 1 where nothing is said
   --minutes  rounds of faults and convergence for so long, in the world's time (nodes)
   --without  faults of these kinds do not come to pass
   --only     of the plan, only the faults with these numbers
   --twice    each seed runs a second time and must give the same hash
   --shrink   leaves out of a failing plan whatever is not needed for it to fail
-  --stop     ends with the first seed that fails
+  --stop     once a seed has failed no other is begun
   --log      prints every node's log
   --verbose  prints what each run has come by`;
-
-function quarry<Kind extends string>(of: Quarry<Kind>): Quarry {
-  return { ...of, run: (seed, { without, ...options }) => of.run(seed, { ...options, ...(without && { without: of.kinds.filter((kind) => without.includes(kind)) }) }) };
-}
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -45,6 +26,7 @@ async function main(): Promise<number> {
       world: { type: "string", default: "nodes" },
       seed: { type: "string", default: "1" },
       sweep: { type: "string", default: "1" },
+      jobs: { type: "string", default: "1" },
       minutes: { type: "string", default: "0" },
       without: { type: "string" },
       only: { type: "string" },
@@ -58,28 +40,25 @@ async function main(): Promise<number> {
   });
   const world = WORLDS.get(values.world);
   const [, first = "", last] = /^(\d+)(?:\.\.(\d+))?$/.exec(values.seed) ?? [];
-  const [sweep, minutes] = [Number(values.sweep), Number(values.minutes)];
+  const [count, jobs, minutes] = [Number(values.sweep), Number(values.jobs), Number(values.minutes)];
   const without = values.without?.split(",");
   const unknown = world === undefined ? values.world : without?.find((kind) => !world.kinds.includes(kind));
-  if (values.help || world === undefined || unknown !== undefined || first === "" || !(sweep >= 1) || !(minutes >= 0)) {
+  if (values.help || world === undefined || unknown !== undefined || first === "" || !(count >= 1) || !(jobs >= 1) || !(minutes >= 0)) {
     console.error(unknown === undefined ? USAGE : `there is no ${unknown}\n\n${USAGE}`);
     return 2;
   }
-  const hunter = new Hunter(world, { minutes, only: values.only?.split(",").map(Number), ...(without && { without }) });
-  const print = values.log ? (line: string) => console.log(line) : undefined;
-  const end = last === undefined ? BigInt(first) + BigInt(sweep) - 1n : BigInt(last);
-  let failures = 0;
-  for (let seed = BigInt(first); seed <= end; seed++) {
-    const failure = await hunter.try(String(seed), { print, twice: values.twice, verbose: values.verbose });
-    if (failure === undefined) continue;
-    failures += 1;
-    if (values.shrink) await hunter.shrink(String(seed), failure);
-    if (values.stop) break;
-  }
-  const rate = hunter.processorMs === 0 ? "" : `, ${Math.round((hunter.simulatedMs / hunter.processorMs) * 60)} simulated seconds a minute of one processor`;
+  const { twice, shrink, stop, log, verbose } = values;
+  const hunt = { world: values.world, minutes, only: values.only?.split(",").map(Number), ...(without && { without }), twice, shrink, log, verbose };
+  const { failed, tally } = await sweep(hunt, { first: BigInt(first), last: last === undefined ? BigInt(first) + BigInt(count) - 1n : BigInt(last), jobs, stop });
   // On its own stream: a run that holds ends with the line of its seed.
-  console.error(`${failures} failed${rate}`);
-  return failures === 0 ? 0 : 1;
+  console.error(`${failed.length} failed${failed.length === 0 ? "" : ` (${failed.join()})`}${rateOf(tally)}`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+function rateOf({ simulatedMs, processorMs, operations }: Tally): string {
+  if (processorMs === 0) return "";
+  const served = operations === 0 ? "" : ` at ${Math.round((operations / simulatedMs) * 1000)} client operations a simulated second`;
+  return `, ${Math.round((simulatedMs / processorMs) * 60)} simulated seconds a minute of one processor${served}`;
 }
 
 process.exitCode = await main();

@@ -40,25 +40,22 @@ export class Histories {
   snapshotSent(leader: number, learner: number, zxid: Zxid): void {
     const list = this.#inherited.get(learner) ?? [];
     this.#inherited.set(learner, list);
-    for (const member of this.#members) this.#readLogs(member);
-    list.push({ zxid, history: this.#zxidsOf(this.#member(leader)).filter((id) => id <= zxid) });
+    list.push({ zxid, history: must(this.#zxids().get(leader), `member ${leader}`).filter((id) => id <= zxid) });
   }
 
   /** By member, each in zxid order. */
   all(): Map<number, Transaction[]> {
-    for (const member of this.#members) this.#readLogs(member);
-    return new Map(this.#members.map((member) => [member.id, this.#zxidsOf(member).map((zxid) => must(this.#known.get(zxid), "transaction"))]));
+    return new Map([...this.#zxids()].map(([id, zxids]) => [id, zxids.map((zxid) => must(this.#known.get(zxid), "transaction"))]));
   }
 
-  #member(id: number): MemberDisk {
-    return must(
-      this.#members.find((member) => member.id === id),
-      `member ${id}`,
-    );
+  /** By member, once all logs are read: what one lacks, others know. */
+  #zxids(): Map<number, Zxid[]> {
+    const logged = this.#members.map((member) => [member, this.#readLogs(member)] as const);
+    return new Map(logged.map(([member, zxids]) => [member.id, this.#whole(member, zxids)]));
   }
 
-  #zxidsOf(member: MemberDisk): Zxid[] {
-    const logged = this.#readLogs(member);
+  /** With what the member has besides its logs. */
+  #whole(member: MemberDisk, logged: readonly Zxid[]): Zxid[] {
     const inheritance = this.#inherited.get(member.id)?.findLast(({ zxid }) => isComplete(member, zxid));
     if (inheritance === undefined) return this.#withSnapshots(member, logged);
     const { zxid, history } = inheritance;
@@ -144,12 +141,21 @@ function isComplete(member: MemberDisk, zxid: Zxid): boolean {
   return bytes.readUInt32BE(sealAt + 4) === adler32(bytes.subarray(0, sealAt)) && bytes.subarray(-5).equals(Buffer.from("000000012f", "hex"));
 }
 
+/** So many bytes add up to less than 2^32 in either sum. */
+const ADLER_BYTES_MAX = 5552;
+
 /** RFC 1950. */
 function adler32(bytes: Buffer): number {
-  let [a, b] = [1, 0];
-  for (const byte of bytes) {
-    a = (a + byte) % 65521;
-    b = (b + a) % 65521;
+  let a = 1;
+  let b = 0;
+  for (let from = 0; from < bytes.length; from += ADLER_BYTES_MAX) {
+    const to = Math.min(bytes.length, from + ADLER_BYTES_MAX);
+    for (let at = from; at < to; at++) {
+      a += bytes[at] as number;
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
   }
   return ((b << 16) | a) >>> 0;
 }

@@ -20,9 +20,12 @@ export function compile(record: RecordShape & { readonly fields: Fields; readonl
   const root = generator.struct(record.fields);
   const source = `"use strict";\n${generator.source}return { read: read${root}, write: write${root} };`;
   // oxlint-disable-next-line no-new-func, typescript/no-implied-eval -- the compiler's purpose; the source is made of declarations only
-  const build = new Function("Reader", "Writer", "isDefault", "defaultOf", "fields", "writeCesu8", source);
-  return build(Reader, Writer, isDefault, defaultOf, generator.fieldTable, writeCesu8) as Compiled;
+  const build = new Function("Reader", "Writer", "isDefault", "defaultOf", "fields", "writeCesu8", "empty", source);
+  return build(Reader, Writer, isDefault, defaultOf, generator.fieldTable, writeCesu8, EMPTY) as Compiled;
 }
+
+/** Without bytes nothing of it can be changed: all who lack some share it. */
+const EMPTY = Buffer.alloc(0);
 
 /** Names `name` as a property: declared names are identifiers, which `struct` checks. */
 const IDENTIFIER = /^[a-z][a-zA-Z0-9]*$/;
@@ -77,6 +80,11 @@ class Generator {
   }
 
   #defaultExpression(field: Field): string {
+    if (field.default === undefined && field.type.kind === "bytes") return "empty";
+    if (field.default === undefined && field.type.kind === "struct") {
+      const inner = Object.entries(field.type.fields).map(([name, one]) => `${name}: ${this.#defaultExpression(one)}`);
+      return `{ ${inner.join(", ")} }`;
+    }
     const value = defaultOf(field);
     if (typeof value === "bigint") return `${value}n`;
     if (Array.isArray(value)) return "[]";

@@ -20,7 +20,7 @@ export class Writer {
   #closedBytes = 0;
 
   constructor(capacity = 256) {
-    this.#buffer = Buffer.allocUnsafeSlow(capacity);
+    this.#buffer = Buffer.allocUnsafe(capacity);
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
   }
 
@@ -52,7 +52,7 @@ export class Writer {
   /** A fresh buffer takes the open chunk along; chunks already closed stay where they are. */
   #grow(length: number): number {
     const open = this.#position - this.#chunkStart;
-    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, 2 * (open + length)));
+    const grown = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, 2 * (open + length)));
     this.#buffer.copy(grown, 0, this.#chunkStart, this.#position);
     this.#buffer = grown;
     this.#view = new DataView(grown.buffer, grown.byteOffset, grown.length);

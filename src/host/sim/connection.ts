@@ -370,7 +370,7 @@ export class SimConnection implements Connection, Stalled {
     const handlers = this.#handlers;
     if (handlers === undefined || this.#closed || this.#paused) return;
     if (this.#inboxBytes > 0) {
-      const chunk = take(this.#inbox, Math.min(this.#inboxBytes, chunkBytesMax));
+      const chunk = this.#nextChunk();
       this.#inboxBytes -= chunk.length;
       this.#other.#acknowledge(chunk.length);
       this.#wake();
@@ -383,6 +383,14 @@ export class SimConnection implements Connection, Stalled {
       else handlers.end();
       if (this.#finSent) this.#finish(undefined);
     } else if (this.#terminal !== undefined) this.#finish(this.#terminal);
+  }
+
+  /** What was sent in one piece is memory of its own already; several are read as one. */
+  #nextChunk(): Buffer {
+    const [first] = this.#inbox;
+    if (this.#inbox.length > 1 || first === undefined || first.length > chunkBytesMax) return take(this.#inbox, Math.min(this.#inboxBytes, chunkBytesMax));
+    this.#inbox = [];
+    return first;
   }
 
   // Closing.

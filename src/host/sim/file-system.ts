@@ -189,6 +189,7 @@ export class FileSystem {
 
   syncDirectory(path: string): void {
     const directory = this.directory(path);
+    if (!this.names.some(({ entries }) => entries.some((entry) => entry.directory === directory))) return;
     // Durable with it: what those changes rest on, such as the other half of a move.
     const durable = new Set<NameChange>();
     const touched = new Map<DirectoryNode, Set<string>>();
