@@ -43,6 +43,22 @@ export class Histories {
     list.push({ zxid, history: must(this.#zxids().get(leader), `member ${leader}`).filter((id) => id <= zxid) });
   }
 
+  /**
+   * Where nobody heard what leaders sent: a snapshot whose last transaction the member has not logged is a leader's. Those
+   * of an epoch's beginning are left out: nobody logs that.
+   */
+  snapshotsOnDisk(): void {
+    const logged = this.#members.map((member) => ({ member, zxids: new Set(this.#readLogs(member)) }));
+    const taken = logged.flatMap(({ member, zxids }) => {
+      const snapshots = numbersIn(member.files, member.snapshots, "snapshot").filter((zxid) => !zxids.has(zxid) && isComplete(member, zxid));
+      return snapshots.map((zxid) => ({ learner: member.id, zxid }));
+    });
+    for (const { learner, zxid } of taken.toSorted((a, b) => a.zxid - b.zxid)) {
+      const leader = logged.find(({ member, zxids }) => member.id !== learner && zxids.has(zxid));
+      if (leader !== undefined) this.snapshotSent(leader.member.id, learner, zxid);
+    }
+  }
+
   /** By member, each in zxid order. */
   all(): Map<number, Transaction[]> {
     return new Map([...this.#zxids()].map(([id, zxids]) => [id, zxids.map((zxid) => must(this.#known.get(zxid), "transaction"))]));

@@ -97,7 +97,10 @@ export class FaultWorkload {
       expectWhereTold(plain, partition, repeated);
 
       await this.#groupIsAt(Array.from({ length: partition + 1 }, (_, at) => (at === partition ? once.length : 0)));
-      await eventually(`the group has told of all of partition ${partition}`, () => (this.#seen()[partition]?.size ?? 0) >= once.length);
+      const untold = (): readonly Stored[] => once.filter(({ offset }) => this.#seen()[partition]?.has(offset) !== true);
+      await eventually(`the group has told of all of partition ${partition}`, () => untold().length === 0).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${untold().length} of ${once.length} records, at ${untold().slice(0, 10).map(({ offset }) => offset).join()}; ${this.#members.flatMap(({ errors }) => errors).slice(-20).join("\n")}`);
+      });
       const seen = this.#seen()[partition] ?? new Map<number, string>();
       expect(once.map(({ offset }) => ({ offset, record: seen.get(offset) }))).toEqual(once);
       expect(seen.size).toBe(once.length);

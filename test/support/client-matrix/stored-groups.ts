@@ -9,7 +9,7 @@ const TOPIC = "__consumer_offsets";
 /** What a broker's files say of groups, as DumpLogSegments with Apache's own decoder reads them: the last value of each key, such as `offset_commit::group=g,partition=t-0` → `offset=5`, without what was deleted. */
 export async function storedGroups(classPath: string, broker: ClusterBroker, partitions: number): Promise<Map<string, string>> {
   const { code, stdout, stderr } = await dumped(classPath, broker, partitions);
-  expect(code, stderr).toBe(0);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
   // Offsets are missing where a log has been cleaned.
   expect(stdout + stderr).not.toMatch(/Exception|Mismatch|isvalid: false/);
   const values = new Map<string, string>();
