@@ -78,17 +78,15 @@ export class Histories {
     return this.#withSnapshots(member, [...history, ...this.#between(history.at(-1) ?? ZXID_ZERO, zxid), ...logged.filter((id) => id > zxid)]);
   }
 
-  /** A member may apply what a quorum has committed, and take a snapshot with it, before its own log has it. */
+  /** A member may apply what a quorum has committed, and take a snapshot with it, before its own log has it; the end of an epoch, too. */
   #withSnapshots(member: MemberDisk, zxids: readonly Zxid[]): Zxid[] {
     const whole: Zxid[] = [];
     for (const next of [...zxids, undefined]) {
       const last = whole.at(-1) ?? ZXID_ZERO;
-      if (next !== undefined && follows(last, next)) {
-        whole.push(next);
-        continue;
+      if (next !== last + 1) {
+        const snapshots = numbersIn(member.files, member.snapshots, "snapshot").filter((zxid) => zxid > last && (next === undefined || zxid < next));
+        for (const zxid of snapshots) if (isComplete(member, zxid)) whole.push(...this.#between(whole.at(-1) ?? ZXID_ZERO, zxid));
       }
-      const snapshot = numbersIn(member.files, member.snapshots, "snapshot").findLast((zxid) => zxid > last && (next === undefined || zxid < next) && isComplete(member, zxid));
-      if (snapshot !== undefined) whole.push(...this.#between(last, snapshot));
       if (next !== undefined) whole.push(next);
     }
     return whole;
