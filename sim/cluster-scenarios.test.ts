@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { must } from "../src/lib/assert.ts";
 import { ErrorCode } from "../src/kafka/protocol/error-codes.ts";
 import { IdempotentProducer } from "./kafka/producers.ts";
+import { PartitionReader } from "./kafka/reader.ts";
 import { Scenario } from "./kafka/scenario.ts";
 import { removeTopic } from "./kafka/topic-churn.ts";
 
@@ -147,6 +148,34 @@ test("a follower that was away while the leader's log start passed its end start
     await s.until("all are in sync", () => s.isr("t").join() === "1,2,3");
     expect(s.heard("fetch offset out of range", 3)).not.toEqual([]);
     await s.finish();
+  });
+});
+
+/** It had two records of one answer, of which the second has to go: a reader was given what came before and what came after, without the first. */
+test("a follower that drops the end of what one answer gave it hides nothing of the rest from readers when it leads", async () => {
+  await Scenario.play({ topics: ["t"], settings: ["replica.lag.time.max.ms=60000"] }, async (s) => {
+    const [first, next, late] = [1, 2, 3];
+    await s.topic("t");
+    expect(await s.write(first, "t", ["all"])).toBe(NONE);
+    s.cluster.node(late).pause();
+    // "one" answers the fetch that waits.
+    expect(await s.write(first, "t", ["one", "two"], { acks: 1 })).toBe(NONE);
+    await s.until("the next leader has both", () => s.replica(next, "t")?.log.endOffset === 3);
+    s.world.net.partition([s.cluster.node(first)], [s.cluster.node(next)]);
+    expect(await s.write(first, "t", ["dropped"], { acks: 1 })).toBe(NONE);
+    s.cluster.node(late).resume();
+    await s.until("the late one has all", () => s.replica(late, "t")?.log.endOffset === 4);
+    s.kill(first);
+    await s.until("it has cut its log", () => s.heard("truncated", late).length > 0);
+    expect(await s.write(next, "t", ["new"])).toBe(NONE);
+    s.kill(next);
+    await s.until("the late one leads", () => s.leader("t") === late);
+    const reader = new PartitionReader(s.newClient(), { topic: "t", partition: 0, retained: false, mayGo: false, maxWaitMs: 100, maxBytes: 1_000_000 });
+    reader.start();
+    await s.until("all is read", () => reader.position === 4);
+    await s.world.settle(reader.rest());
+    expect([...reader.seen.values()]).toEqual(["all", "one", "two", "new"]);
+    expect((await s.finish()).get("t-0")).toEqual(["all", "one", "two", "new"]);
   });
 });
 

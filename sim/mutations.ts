@@ -13,7 +13,7 @@ export interface Mutation {
 /** A test that must fail. */
 export interface Scenario {
   /** Under sim, without its ending. */
-  readonly file: "kafka-incidents" | "zookeeper-incidents";
+  readonly file: "cluster-scenarios" | "kafka-incidents" | "zookeeper-incidents";
   /** The beginning of its title; no other has it. */
   readonly title: string;
 }
@@ -46,6 +46,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "a broker forgets to sync", file: "kafka/log/segment.js", find: "await this.#log?.dataSync();", replace: "", by: "groups" },
   { name: "a broker trusts its logs after a crash", file: "kafka/log/open-log.js", find: "if (recoverFrom !== undefined)\n            await this.#recover(recoverFrom, rebuild);", replace: "", by: "cluster" },
   { name: "leader epochs are not cut with their log", file: "kafka/log/leader-epochs.js", find: "this.#dropFromEnd((entry) => entry.startOffset >= endOffset);", replace: "", by: "cluster" },
+  { name: "what is left of a cut entry is hidden by the entries before it", file: "kafka/log/tail-cache.js", find: "cut ||= batchLastOffset(newest.bytes, 0) < offset;", replace: "", by: { file: "cluster-scenarios", title: "a follower that drops the end of what one answer gave it" } },
   // Controller
   { name: "the controller elects whoever lives", file: "kafka/controller/leader-election.js", find: "const inSync = online.find((replica) => current.isr.includes(replica));", replace: "const inSync = online[0];", by: "cluster" },
   { name: "who leaves in good order hands over to anybody", file: "kafka/controller/leader-election.js", find: "const leader = online.find((replica) => current.isr.includes(replica) && !context.shuttingDown.has(replica));", replace: "const leader = online.find((replica) => !context.shuttingDown.has(replica));", by: "cluster" },

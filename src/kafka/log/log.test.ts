@@ -403,6 +403,17 @@ describe("truncation", () => {
     }
   });
 
+  test("within what came in one piece hides nothing of the rest from readers", async () => {
+    const bench = new LogBench();
+    bench.replicate({ baseOffset: 0 });
+    bench.replicate({ baseOffset: 1 }, { baseOffset: 2 }, { baseOffset: 3 });
+    await bench.settle(bench.log.truncateTo(3));
+    const kept = [[0, 0], [1, 1], [2, 2]];
+    expect(await bench.readAll()).toEqual(kept);
+    bench.replicate({ baseOffset: 3, leaderEpoch: 1 });
+    expect(await bench.readAll()).toEqual([...kept, [3, 3]]);
+  });
+
   test("at or behind the end only forgets leader epochs that nobody wrote in", async () => {
     const bench = filled();
     bench.log.assignEpoch(20, 80);

@@ -131,9 +131,12 @@ export class TailCache {
 
   /** Forgets what ends at or above `offset`; the log ends there now. */
   truncateTo(offset: number): void {
+    let cut = false;
     while (this.#entries.length > this.#head) {
       const newest = this.#entries.at(-1) as TailEntry;
-      if (newest.lastOffset < offset) break;
+      // What stays of an entry that is cut is in the file alone: entries before it would make readers step over that.
+      if (newest.lastOffset < offset && !cut) break;
+      cut ||= batchLastOffset(newest.bytes, 0) < offset;
       this.#entries.pop();
       this.#drop(newest);
     }
