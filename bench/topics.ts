@@ -74,7 +74,7 @@ export function withTopic<T>(contestant: Contestant, name: string, partitions: n
 }
 
 /** For a run that makes such a topic, which goes also where the run fails. */
-export async function withoutTopicAfter<T>(contestant: Contestant, name: string, use: () => Promise<T>): Promise<T> {
+async function withoutTopicAfter<T>(contestant: Contestant, name: string, use: () => Promise<T>): Promise<T> {
   let used: T;
   try {
     used = await use();

@@ -153,6 +153,36 @@ describe("sockets", () => {
     await close();
   });
 
+  test("small and large pieces of one turn arrive in their order, are counted until then, and each is told that it was taken", async () => {
+    const { client, server, close } = await pair();
+    const [atServer, atClient] = [collect(server), collect(client)];
+    const pieces = Array.from({ length: 500 }, (_, index) => Buffer.from(`${index},`.repeat(index % 50 === 0 ? 1000 : 1)));
+    const taken: number[] = [];
+    for (const [index, piece] of pieces.entries()) client.write(piece, index % 7 === 0 ? () => taken.push(index) : undefined);
+    const text = Buffer.concat(pieces).toString();
+    expect(client.bufferedBytes).toBe(text.length);
+    client.end();
+    await Promise.all([atServer.closed, atClient.closed]);
+    expect(atServer.bytes()).toBe(text);
+    expect(taken).toEqual([...pieces.keys()].filter((index) => index % 7 === 0));
+    await close();
+  });
+
+  test("drain follows a write that returned false also where all of it leaves at the turn's end", async () => {
+    const { client, server, close } = await pair();
+    const atServer = collect(server);
+    const drained = new Promise<void>((resolve) => {
+      client.start({ data: () => undefined, drain: resolve, close: () => undefined });
+    });
+    while (client.write(Buffer.alloc(100)));
+    await drained;
+    expect(client.write(Buffer.alloc(1))).toBe(true);
+    client.end();
+    server.end();
+    await atServer.closed;
+    await close();
+  });
+
   test("nobody listening: ECONNREFUSED; a taken port: EADDRINUSE", async () => {
     const listener = await host.net.listen({ host: "127.0.0.1", port: 0 }, () => undefined);
     await expect(host.net.listen({ host: "127.0.0.1", port: listener.port }, () => undefined)).rejects.toMatchObject({ code: "EADDRINUSE" });

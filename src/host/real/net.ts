@@ -137,8 +137,43 @@ class ServerListener implements Listener {
   }
 }
 
+/** Smaller pieces are put together before they are written: each costs Node more than copying it. */
+const GATHERED_BYTES_MIN = 2048;
+/** What is put together in one piece. */
+const GATHERED_BYTES_MAX = 64 * 1024;
+
 /** How much is read at once into memory that is lent. */
 const LENT_BYTES = 256 * 1024;
+
+interface Piece {
+  readonly bytes: Buffer;
+  readonly taken: (() => void) | undefined;
+}
+
+/** The same bytes in fewer pieces. */
+function gathered(pieces: readonly Piece[]): readonly Piece[] {
+  if (pieces.length === 1) return pieces;
+  const fewer: Piece[] = [];
+  let small: Buffer[] = [];
+  let smallBytes = 0;
+  const closeSmall = (): void => {
+    if (small.length > 0) fewer.push({ bytes: small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small, smallBytes), taken: undefined });
+    small = [];
+    smallBytes = 0;
+  };
+  for (const piece of pieces) {
+    const { bytes, taken } = piece;
+    const alone = taken !== undefined || bytes.length >= GATHERED_BYTES_MIN;
+    if (alone || smallBytes + bytes.length > GATHERED_BYTES_MAX) closeSmall();
+    if (alone) fewer.push(piece);
+    else {
+      small.push(bytes);
+      smallBytes += bytes.length;
+    }
+  }
+  closeSmall();
+  return fewer;
+}
 
 /** What the connections of one host have in common. */
 interface Shared {
@@ -154,7 +189,12 @@ class SocketConnection implements Connection {
   readonly localPort: number;
   readonly #shared: Shared;
   #socket: Socket;
-  #corked = false;
+  /** What this turn has written. */
+  #pieces: Piece[] = [];
+  #pieceBytes = 0;
+  /** `write` has returned false, and `drain` is to come. */
+  #full = false;
+  #drain: (() => void) | undefined;
   #ending = false;
   #error: Error | undefined;
 
@@ -169,7 +209,7 @@ class SocketConnection implements Connection {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#pieceBytes;
   }
 
   get closed(): boolean {
@@ -184,10 +224,8 @@ class SocketConnection implements Connection {
     if (handlers.chunksAreLent === true) this.#readInto((this.#shared.lent ??= Buffer.allocUnsafeSlow(LENT_BYTES)), received);
     else this.#socket.on("data", received);
     const socket = this.#socket;
-    socket.on("drain", () => {
-      this.#shared.enter();
-      handlers.drain?.();
-    });
+    this.#drain = handlers.drain?.bind(handlers);
+    socket.on("drain", () => this.#drained());
     socket.on("end", () => (handlers.end === undefined ? socket.end() : handlers.end()));
     socket.on("close", () => handlers.close(this.#error));
     if (socket.destroyed) process.nextTick(() => handlers.close(this.#error));
@@ -223,16 +261,34 @@ class SocketConnection implements Connection {
   write(bytes: Buffer, taken?: () => void): boolean {
     const socket = this.#socket;
     if (socket.destroyed || this.#ending) return false;
-    if (!this.#corked) {
-      // What one turn writes leaves in one writev.
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        socket.uncork();
-      });
-    }
-    return socket.write(bytes, taken);
+    if (this.#pieces.length === 0) process.nextTick(this.#flush);
+    this.#pieces.push({ bytes, taken });
+    this.#pieceBytes += bytes.length;
+    if (this.bufferedBytes >= socket.writableHighWaterMark) this.#full = true;
+    return !this.#full;
+  }
+
+  readonly #flush = (): void => {
+    const pieces = this.#pieces;
+    if (pieces.length === 0) return;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    // What one turn writes leaves in one writev.
+    socket.cork();
+    let room = true;
+    for (const { bytes, taken } of gathered(pieces)) room = socket.write(bytes, taken);
+    socket.uncork();
+    // Who was told to wait may have been told so by what has left since.
+    if (room && this.#full) this.#drained();
+  };
+
+  #drained(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#shared.enter();
+    this.#drain?.();
   }
 
   pause(): void {
@@ -245,6 +301,7 @@ class SocketConnection implements Connection {
 
   end(): void {
     if (this.#ending) return;
+    this.#flush();
     this.#ending = true;
     const socket = this.#socket;
     // A peer that does not read must not keep its socket, and what is queued for it, for ever.

@@ -24,6 +24,8 @@ export class LogDirectory {
   readonly startOffsets: Saver;
   readonly highWatermarks: Saver;
   readonly cleanerPoints: Saver;
+  /** Of the partitions' directories in it: those that are made at the same time share a sync. */
+  readonly names: Saver;
   /** By partition name: below, compaction has made keys unique. Also of logs that this broker does not compact, for one that does. */
   readonly cleanedTo = new Map<string, number>();
   readonly #disk: Disk;
@@ -51,6 +53,14 @@ export class LogDirectory {
     this.startOffsets = saver(LOG_START_FILE, (log) => (log.startOffset > (log.segments[0]?.baseOffset ?? 0) ? log.startOffset : undefined));
     this.highWatermarks = saver(HIGH_WATERMARK_FILE, (log) => log.highWatermark);
     this.cleanerPoints = saver(CLEANER_FILE, (log) => this.cleanedTo.get(log.name));
+    this.names = new Saver(tasks, async () => {
+      if (this.failure !== undefined) return;
+      try {
+        await disk.syncDirectory(path);
+      } catch (error) {
+        onFailure(error);
+      }
+    });
   }
 
   /** Throws ERR_LOG_DIRECTORY_LOCKED where another broker, of whatever make, uses the directory. */

@@ -195,6 +195,24 @@ describe("logs come and go", () => {
     expect(await machine.create(manager, "t", 4)).toBe(manager.get("t", 4));
   });
 
+  test("logs that are made at the same time share the sync of their directory's names, and all survive a loss of power", async () => {
+    const machine = new Machine();
+    const manager = await machine.open();
+    const { disk } = machine.node;
+    let syncs = 0;
+    disk.inject = ({ operation, path }) => {
+      if (operation === "syncDirectory" && path === "/d") syncs += 1;
+      return undefined;
+    };
+    await machine.settle(Promise.all(Array.from({ length: 20 }, (_, partition) => manager.getOrCreate("t", partition))));
+    expect(syncs).toBeGreaterThan(0);
+    expect(syncs).toBeLessThan(20);
+    disk.inject = undefined;
+    machine.node.powerLoss();
+    machine.node.start();
+    expect([...(await machine.open()).logs]).toHaveLength(20);
+  });
+
   test("a deleted log leaves its name at once, its checkpoints soon, and its files later", async () => {
     const machine = new Machine();
     const manager = await machine.open();

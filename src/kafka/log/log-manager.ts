@@ -190,8 +190,9 @@ export class LogManager {
       const log = createLog(this.#context, { topic, partition, logDirectory: directory.path, name, config: this.#options.configOf(topic) });
       this.#logs.set(name, this.#watched(log));
       await disk.syncDirectory(log.directory);
-      await disk.syncDirectory(directory.path);
-      return log;
+      directory.names.request();
+      await directory.names.settled();
+      return directory.failure === undefined ? log : undefined;
     } catch (error) {
       if (!isDiskError(error)) throw error;
       this.#fail(directory.path, toError(error));
