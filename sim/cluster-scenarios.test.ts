@@ -294,6 +294,37 @@ test("a broker that lost its power and its session comes back to what the two ot
   });
 });
 
+/** It led, and was the controller: when it is back, with its dead session taken over, nobody has seen it go, and a new controller finds all as it was. */
+test("a controller that is back before anybody has seen it go does not lead on, in the same epoch, without the records that it lost and its followers have", async () => {
+  await Scenario.play({ topics: ["t"], settings: ["replica.lag.time.max.ms=60000"] }, async (s) => {
+    const { world, cluster } = s;
+    const leader = await s.controller();
+    const others = s.others(leader);
+    const node = cluster.node(leader);
+    await s.topic("t", { assignments: [[leader, ...others]] });
+    expect(await s.write(leader, "t", ["first"])).toBe(NONE);
+    const epoch = must(s.replica(leader, "t"), "replica").leaderEpoch;
+    // Too large to be written at once: followers have it sooner than the leader's disk.
+    node.disk.options.latencyMs = [2000, 2000];
+    const kept = "kept".repeat(25_000);
+    const written = s.writing(leader, "t", [kept], { acks: 1 });
+    await world.run({ until: () => others.every((broker) => s.replica(broker, "t")?.log.endOffset === 2), withinMs: 1000 });
+    world.net.partition(others.map((broker) => cluster.node(broker)), cluster.members);
+    s.kill(leader);
+    node.disk.options.latencyMs = [0.02, 0.2];
+    s.start(leader);
+    await world.settle(written);
+    await s.until("it is the controller again", () => s.heard("ready as the controller", leader).length > 1);
+    world.net.heal();
+    await s.until("somebody leads", () => s.leader("t") !== undefined);
+    expect(s.leader("t")).not.toBe(leader);
+    expect(must(s.replica(must(s.leader("t"), "leader"), "t"), "replica").leaderEpoch).toBeGreaterThan(epoch);
+    await s.until("all are in sync", () => s.isr("t").length === 3);
+    expect(await s.write(must(s.leader("t"), "leader"), "t", ["last"])).toBe(NONE);
+    expect((await s.finish()).get("t-0")?.map((value) => value.slice(0, 4))).toEqual(["firs", "kept", "last"]);
+  });
+});
+
 test("a topic of 300 partitions on every broker is made within 30 s, and gone within 30 s", async () => {
   await Scenario.play({ topics: [] }, async (s) => {
     for (const { disk } of s.cluster.brokers) disk.options.syncMs = [1, 10];

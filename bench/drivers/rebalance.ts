@@ -62,6 +62,7 @@ class Member {
   }
 
   #pause(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, HEARTBEAT_MS);
       this.#wake = () => {

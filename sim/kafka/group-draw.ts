@@ -14,7 +14,12 @@ export interface GroupDraw extends Pick<Draw, "shape" | "world" | "synced" | "ki
   readonly passingCrew: Omit<CrewOptions, "lasting">;
   readonly visitorPauseMsMax: number;
   readonly retentionMs: number;
+  /** A replica that is away for a while never hears of what was deleted meanwhile. */
+  readonly tombstonesGoSoon: boolean;
 }
+
+/** Longer than any run. */
+const TOMBSTONES_STAY_MS = 86_400_000;
 
 export const SHARED_TOPIC = "shared";
 export const PASSING_TOPIC = "passing";
@@ -27,6 +32,7 @@ export function drawGroups(seed: string): GroupDraw {
   const shape = root.fork("groups");
   const offsetsPartitions = shape.between(1, 4);
   const segmentBytes = shape.pick([4096, 16_384, 65_536]);
+  const tombstoneMs = shape.pick([0, 1000, 5000, TOMBSTONES_STAY_MS, TOMBSTONES_STAY_MS]);
   const settings = [
     `offsets.topic.num.partitions=${offsetsPartitions}`,
     "offsets.topic.replication.factor=3",
@@ -40,7 +46,7 @@ export function drawGroups(seed: string): GroupDraw {
     `min.insync.replicas=${shape.between(1, 2)}`,
     `log.cleaner.backoff.ms=${shape.pick([200, 700, 2000])}`,
     `log.cleaner.min.cleanable.ratio=${shape.pick([0.1, 0.5])}`,
-    `log.cleaner.delete.retention.ms=${shape.pick([0, 1000, 5000])}`,
+    `log.cleaner.delete.retention.ms=${tombstoneMs}`,
     "log.cleaner.dedupe.buffer.size=2097152",
   ];
   const crew = (group: string, isStatic: boolean): Omit<CrewOptions, "lasting"> => ({
@@ -71,5 +77,6 @@ export function drawGroups(seed: string): GroupDraw {
     passingCrew: { ...crew("passing", false), members: 2, incidentMsMax: 1000 },
     visitorPauseMsMax: shape.pick([150, 600]),
     retentionMs: shape.pick([300, 2000]),
+    tombstonesGoSoon: tombstoneMs < TOMBSTONES_STAY_MS,
   };
 }

@@ -66,6 +66,7 @@ export class GroupsWork {
   readonly #epochs = new Map<number, number>();
   #clients = 0;
   #churning = true;
+  #churned: Promise<void> | undefined;
   #comparisons = 0;
 
   constructor(stage: Stage, drawn: GroupsDraw) {
@@ -126,7 +127,8 @@ export class GroupsWork {
       producer.start();
     }
     for (const one of [...this.#crews, ...this.#committers, this.#visitor]) one.start();
-    this.#churn().catch((error: unknown) => this.#stage.judge.host.fail(error as Error));
+    this.#churned = this.#churn();
+    this.#churned.catch((error: unknown) => this.#stage.judge.host.fail(error as Error));
   }
 
   /** Nobody comes or goes any more: groups become stable, stay so, and read everything. */
@@ -134,7 +136,8 @@ export class GroupsWork {
     const { convergence } = this.#stage;
     const lasting = this.#crews.slice(0, -1);
     this.#churning = false;
-    await convergence.within("what churns comes to rest", removeTopic(this.#stage.judgeClient, PASSING_TOPIC), () => PASSING_TOPIC);
+    await convergence.within("what churns comes to rest", must(this.#churned, "churn"), () => PASSING_TOPIC);
+    await convergence.within("topics can be deleted", removeTopic(this.#stage.judgeClient, PASSING_TOPIC), () => PASSING_TOPIC);
     await convergence.within("visitors come to rest", Promise.all([...this.#committers, this.#visitor].map((one) => one.rest())), () => "a visitor");
     await convergence.within("crews are calm", Promise.all(this.#crews.map((crew) => crew.calm())), () => "a crew");
     await convergence.within("a group can be left", must(this.#crews.at(-1), "passing crew").leave(), () => "the passing group");
@@ -156,7 +159,7 @@ export class GroupsWork {
     const { convergence, cluster } = this.#stage;
     const { brokers, brokerIds } = cluster;
     this.#comparisons = checkCoordinators(brokerIds.map((id) => ({ broker: must(cluster.running(id), `broker ${id}`), logs: storedLogs(filesOfNode(cluster.node(id))) })), (key, number) => this.#history.isUnknown(key, number));
-    checkReplicas(brokers.map((node) => storedLogs(filesOfNode(node))));
+    checkReplicas(brokers.map((node) => storedLogs(filesOfNode(node))), { deletionsMayBeMissed: this.#draw.tombstonesGoSoon });
     await convergence.until("offsets logs are compacted", () => uncompacted(brokers.map((node) => storedLogs(filesOfNode(node))), this.#draw.segmentBytes));
     await convergence.within("groups can be left", Promise.all(this.#crews.slice(0, -1).map((crew) => crew.leave())), () => "a group");
     await this.#clear();
@@ -165,7 +168,7 @@ export class GroupsWork {
   /** Once all brokers have stopped. */
   check(): GroupsOutcome {
     const { world, cluster } = this.#stage;
-    checkReplicas(cluster.brokers.map((node) => storedLogs(filesOfNode(node))));
+    checkReplicas(cluster.brokers.map((node) => storedLogs(filesOfNode(node))), { deletionsMayBeMissed: this.#draw.tombstonesGoSoon });
     const lasting = new Set([...this.#draw.crews.map(({ group }) => group), SIMPLE]);
     checkGroups(this.#history.seen, (group) => lasting.has(group));
     const offsets = checkOffsets(this.#history.seen, { mayExpire: (group) => group === BRIEF, mayGo: (name) => name.startsWith(PASSING_TOPIC) });

@@ -3,15 +3,16 @@ import { decodeFeatureZnode, encodeFeatureZnode, type FeatureZnode } from "../zn
 import { paths } from "../znodes/paths.ts";
 import { askOne, create, expectCode, getData, listChildren, setData, ZkCode, type Step } from "../znodes/requests.ts";
 import { readBrokers } from "./brokers.ts";
-import { nameOf } from "./context.ts";
+import { nameOf, type Partition } from "./context.ts";
 import { dropNotifications } from "./notifications.ts";
 import { startPartitionStates } from "./partition-states.ts";
 import { onPreferredElection } from "./preferred-election.ts";
 import { startReplicaStates } from "./replica-states.ts";
+import { afterRestarts, recognizeRestarts } from "./restarts.ts";
 import type { ControllerState } from "./state.ts";
 import { loadDeletions, resumeDeletions } from "./topic-deletion.ts";
 import { loadTopics } from "./topics.ts";
-import { readPartitionStates } from "./zookeeper.ts";
+import { readDatedStates } from "./zookeeper.ts";
 
 const firstRebalanceMs = 5000;
 
@@ -23,8 +24,9 @@ export function* failOver(state: ControllerState): Step<void> {
   const { context, batch, effects, config } = state;
   yield* enableFeatures(state);
   yield* dropNotifications(state);
-  yield* loadContext(state);
+  const restarted = yield* loadContext(state);
   yield* loadDeletions(state);
+  yield* recognizeRestarts(state, restarted);
   // Brokers must know who is alive before they are told whom to follow.
   batch.addUpdateMetadata(context.brokers.keys(), []);
   batch.send();
@@ -55,16 +57,22 @@ function* enableFeatures(state: ControllerState): Step<void> {
   state.context.finalizedFeatures = znode.features;
 }
 
-function* loadContext(state: ControllerState): Step<void> {
+/** Returns the partitions that have been led, or held in sync, by a broker that has registered anew since. */
+function* loadContext(state: ControllerState): Step<Partition[]> {
   const { context, effects } = state;
   for (const broker of (yield* readBrokers(state)).values()) {
     context.brokers.set(broker.id, broker);
     effects.push({ kind: "connect", broker });
   }
   const partitions = yield* loadTopics(state, yield* listChildren(paths.topics, true));
-  for (const [index, stored] of (yield* readPartitionStates(partitions)).entries()) {
+  const restarted: Partition[] = [];
+  for (const [index, stored] of (yield* readDatedStates(partitions)).entries()) {
     const partition = must(partitions[index], "partition");
     if (stored instanceof Error) state.log("error", "a partition's state can't be read", { partition: nameOf(partition), error: stored });
-    else partition.leadership = stored;
+    else if (stored !== undefined) {
+      partition.leadership = stored.leadership;
+      if (afterRestarts(context, partition, stored) !== undefined) restarted.push(partition);
+    }
   }
+  return restarted;
 }

@@ -55,6 +55,18 @@ export function* fencedRemoveTree(state: ControllerState, root: string): Step<vo
 export type StoredState = LeaderAndIsr | Error | undefined;
 
 export function* readPartitionStates(partitions: readonly Partition[]): Step<StoredState[]> {
+  const stored = yield* readDatedStates(partitions);
+  return stored.map((found) => (found === undefined || found instanceof Error ? found : found.leadership));
+}
+
+export interface DatedState {
+  readonly leadership: LeaderAndIsr;
+  /** Of the write that it comes from. */
+  readonly mzxid: number;
+}
+
+/** The same, with when each was written. */
+export function* readDatedStates(partitions: readonly Partition[]): Step<(DatedState | Error | undefined)[]> {
   const reads = partitions.map((partition) => getData(paths.partitionState(partition.topic, partition.index)));
   const replies = yield* ask(reads);
   return replies.map((reply, index) => {
@@ -63,7 +75,7 @@ export function* readPartitionStates(partitions: readonly Partition[]): Step<Sto
     if (reply.code === ZkCode.NO_NODE) return undefined;
     try {
       const stat = must(expectCode(request, reply).stat, "stat of a partition's state");
-      return decodePartitionState(paths.partitionState(partition.topic, partition.index), reply.data, stat.version);
+      return { leadership: decodePartitionState(paths.partitionState(partition.topic, partition.index), reply.data, stat.version), mzxid: stat.mzxid };
     } catch (error) {
       return toError(error);
     }

@@ -23,6 +23,8 @@ export type ZkRequest = ZkRead | ZkWrite | { readonly op: "multi"; readonly ops:
 export interface ZkStat {
   /** Of the znode's creation. */
   readonly czxid: number;
+  /** Of the last change of its data. */
+  readonly mzxid: number;
   /** Milliseconds since the Unix epoch, of the creation. */
   readonly ctime: number;
   readonly version: number;

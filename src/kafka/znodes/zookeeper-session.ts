@@ -156,5 +156,5 @@ function multiOp(op: ZkWrite | ZkCheck): MultiOp {
 }
 
 function statOf(stat: Stat): ZkStat {
-  return { czxid: stat.czxid, ctime: stat.ctime, version: stat.version, ephemeralOwner: stat.ephemeralOwner };
+  return { czxid: stat.czxid, mzxid: stat.mzxid, ctime: stat.ctime, version: stat.version, ephemeralOwner: stat.ephemeralOwner };
 }

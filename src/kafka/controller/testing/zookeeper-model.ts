@@ -5,6 +5,7 @@ import type { WatchEvent } from "../ports.ts";
 interface Znode {
   data: Buffer | null;
   czxid: number;
+  mzxid: number;
   ctime: number;
   version: number;
   owner: bigint;
@@ -16,7 +17,7 @@ const nothing: ZkReply = { code: ZkCode.OK, data: null, stat: undefined, childre
 
 /** What ZooKeeper does with the requests that this project's Kafka makes, in memory: enough to run the controller's steps in tests. */
 export class ZooKeeperModel {
-  #znodes = new Map<string, Znode>([["", { data: null, czxid: 0, ctime: 0, version: 0, owner: 0n, made: 0 }]]);
+  #znodes = new Map<string, Znode>([["", { data: null, czxid: 0, mzxid: 0, ctime: 0, version: 0, owner: 0n, made: 0 }]]);
   readonly #sessions = new Map<bigint, ModelSession>();
   #zxid = 0;
   #lastSession = 100n;
@@ -124,6 +125,7 @@ export class ZooKeeperModel {
         return nothing;
       case "setData":
         znode.data = op.data;
+        znode.mzxid = this.#zxid;
         znode.version++;
         events.push({ kind: "dataChanged", path: op.path });
         return { ...nothing, stat: statOf(znode) };
@@ -143,7 +145,7 @@ export class ZooKeeperModel {
     const path = op.mode === "persistentSequential" ? `${op.path}${String(parent.made).padStart(10, "0")}` : op.path;
     if (this.#znodes.has(path)) return { ...nothing, code: ZkCode.NODE_EXISTS };
     parent.made++;
-    this.#znodes.set(path, { data: op.data, czxid: this.#zxid, ctime: this.nowMs, version: 0, owner: op.mode === "ephemeral" ? owner : 0n, made: 0 });
+    this.#znodes.set(path, { data: op.data, czxid: this.#zxid, mzxid: this.#zxid, ctime: this.nowMs, version: 0, owner: op.mode === "ephemeral" ? owner : 0n, made: 0 });
     events.push({ kind: "created", path }, { kind: "childrenChanged", path: parentOf(path) });
     return { ...nothing, path };
   }
@@ -176,7 +178,7 @@ export class ModelSession {
 }
 
 function statOf(znode: Znode): ZkReply["stat"] {
-  return { czxid: znode.czxid, ctime: znode.ctime, version: znode.version, ephemeralOwner: znode.owner };
+  return { czxid: znode.czxid, mzxid: znode.mzxid, ctime: znode.ctime, version: znode.version, ephemeralOwner: znode.owner };
 }
 
 function parentOf(path: string): string {
