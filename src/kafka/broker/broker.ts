@@ -396,7 +396,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   // Before the registration: a broker that is killed right after it must know its session too.
   await writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId, ...deadSessions]);
   await zookeeper.run(removeOwnNodes(brokerId, deadSessions));
-  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, registeredIn: undefined }));
+  brokerEpoch = await zookeeper.run(registerBroker(registration, host.clock.wallMs(), { id: zookeeper.sessionId, earlier: [] }));
   await writeSessionFile(host.disk, sessionDirectory, brokerId, [zookeeper.sessionId]);
   for (const directory of logs.directories) {
     if (directory.failure === undefined && !owners.has(directory.path)) await writeDirectoryOwner(host.disk, directory.path, { brokerId, clusterId });
@@ -426,8 +426,8 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
           ),
         ),
     },
-    beforeRegistration: (sessionId) =>
-      writeSessionFile(host.disk, sessionDirectory, brokerId, [sessionId]).catch((error: unknown) => {
+    beforeRegistration: (sessions) =>
+      writeSessionFile(host.disk, sessionDirectory, brokerId, sessions).catch((error: unknown) => {
         log.error("the ZooKeeper session could not be noted: killed, this broker would have to wait until it has expired", { error });
       }),
     onRegistered: (epoch) => {

@@ -54,6 +54,13 @@ class ModelPort implements ZooKeeperPort {
     };
   }
 
+  /** The session is said to be over, and is not: what it owns stays. */
+  abandon(): void {
+    this.session.alive = false;
+    this.#listener?.sessionExpired();
+    this.session = this.#connect();
+  }
+
   expire(): void {
     this.#model.expire(this.session);
     this.#listener?.sessionExpired();
@@ -114,12 +121,12 @@ class Stage {
   readonly port = new ModelPort(this.zk, this.host);
   readonly links: ScriptedLink[] = [];
   readonly told: string[] = [];
-  readonly noted: (readonly [sessionId: bigint, told: number])[] = [];
+  readonly noted: (readonly [sessions: readonly bigint[], told: number])[] = [];
   readonly controller: Controller;
 
   constructor(config: Partial<ControllerConfig> = {}) {
     this.run(createPersistentPaths());
-    this.run(registerBroker(registrationOf(1), 1, { id: this.port.sessionId, registeredIn: undefined }), this.port.session);
+    this.run(registerBroker(registrationOf(1), 1, { id: this.port.sessionId, earlier: [] }), this.port.session);
     this.controller = new Controller({
       host: this.host,
       config: {
@@ -141,9 +148,9 @@ class Stage {
           return link;
         },
       },
-      beforeRegistration: (sessionId) => {
-        // Before anything of that session was registered.
-        this.noted.push([sessionId, this.told.length]);
+      beforeRegistration: (sessions) => {
+        // Before anything of the newest one was registered.
+        this.noted.push([sessions, this.told.length]);
         return Promise.resolve();
       },
       onRegistered: (epoch) => this.told.push(`registered ${epoch}`),
@@ -205,7 +212,7 @@ describe("the controller's driver", () => {
   test("gives a broker's requests up when the broker leaves", async () => {
     const stage = await new Stage().elected();
     const other = stage.zk.connect(() => undefined);
-    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, earlier: [] }), other);
     await stage.world.run({ forMs: 100 });
     const link = must(stage.links[1], "link to broker 2");
     link.failing = true;
@@ -221,8 +228,29 @@ describe("the controller's driver", () => {
     await stage.world.settle(stage.controller.close());
   });
 
+  test("a session that lives on though it was said to be over leaves a registration that is the broker's own, however many sessions came to nothing since", async () => {
+    const stage = await new Stage().elected();
+    const first = stage.port.sessionId;
+    const epoch = stage.zk.czxid(paths.broker(1));
+    // Its reply never comes, and the next session is told to be over before anything was done in it.
+    stage.port.abandon();
+    stage.port.startSession();
+    const second = stage.port.sessionId;
+    await stage.world.run({ until: () => stage.noted.length === 1, withinMs: 100 });
+    stage.port.abandon();
+    stage.port.startSession();
+    await stage.world.run({ forMs: 100 });
+    const third = stage.port.sessionId;
+    expect(stage.noted.map(([sessions]) => sessions)).toEqual([[second, first], expect.arrayContaining([third, first]) as bigint[]]);
+    expect(stage.zk.owner(paths.broker(1))).toBe(third);
+    expect(stage.zk.czxid(paths.broker(1))).toBeGreaterThan(must(epoch, "epoch"));
+    expect(stage.told).toEqual([`registered ${stage.zk.czxid(paths.broker(1))}`]);
+    await stage.world.settle(stage.controller.close());
+  });
+
   test("an event under way when the session ends is given up; in the next session the broker registers and is elected again", async () => {
     const stage = await new Stage().elected();
+    const first = stage.port.sessionId;
     const epoch = stage.zk.czxid(paths.broker(1));
     stage.createTopic("orders", [1]);
     await stage.world.run({ forMs: 2 });
@@ -235,7 +263,7 @@ describe("the controller's driver", () => {
     const again = must(stage.zk.czxid(paths.broker(1)), "czxid");
     expect(again).toBeGreaterThan(epoch ?? 0);
     expect(stage.told).toEqual([`registered ${again}`]);
-    expect(stage.noted).toEqual([[stage.port.sessionId, 0]]);
+    expect(stage.noted).toEqual([[[stage.port.sessionId, first], 0]]);
     expect(stage.controller).toMatchObject({ active: true, epoch: 2 });
     expect(stage.zk.json(paths.partitionState("orders", 0))).toMatchObject({ leader: 1, controller_epoch: 2 });
     await stage.world.settle(stage.controller.close());
@@ -257,7 +285,7 @@ describe("the controller's driver", () => {
   test("leaders go back to their preferred replicas 5 s after the election", async () => {
     const stage = new Stage();
     const other = stage.zk.connect(() => undefined);
-    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, earlier: [] }), other);
     stage.createTopic("orders", [2, 1]);
     stage.run(createWithParents(paths.partitionState("orders", 0), Buffer.from('{"controller_epoch":0,"leader":1,"version":1,"leader_epoch":3,"isr":[1,2]}')));
     await stage.elected();
@@ -381,7 +409,7 @@ describe("a question to the controller", () => {
   async function withTopic(): Promise<Stage> {
     const stage = new Stage();
     const other = stage.zk.connect(() => undefined);
-    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, registeredIn: undefined }), other);
+    stage.run(registerBroker(registrationOf(2), 1, { id: other.id, earlier: [] }), other);
     stage.createTopic("orders", [1, 2]);
     await stage.elected();
     return stage;

@@ -22,8 +22,8 @@ export interface ControllerOptions {
   /** In a session in which the broker has registered. */
   readonly zookeeper: ZooKeeperPort;
   readonly links: BrokerLinks;
-  /** A session has begun after another: the broker is about to register in it. Awaited, must not reject. */
-  beforeRegistration(sessionId: bigint): Promise<void>;
+  /** A session has begun after others: the broker is about to register in it. Newest first. Awaited, must not reject. */
+  beforeRegistration(sessions: readonly bigint[]): Promise<void>;
   /** The broker has registered again, in a new session: its epoch is another one. */
   onRegistered(brokerEpoch: number): void;
   /** The broker could not register in a new session; it must stop. */
@@ -102,7 +102,7 @@ export class Controller {
 
   async #beginSession(sessionId: bigint): Promise<void> {
     const session = this.#session;
-    await this.#options.beforeRegistration(sessionId);
+    await this.#options.beforeRegistration([sessionId, ...this.#state.sessions]);
     // It may have ended meanwhile, as may this controller.
     if (session === this.#session) this.enqueue({ kind: "newSession", sessionId });
   }

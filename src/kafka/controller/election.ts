@@ -87,9 +87,11 @@ export function resign(state: ControllerState): void {
 /** After a lost session: what the broker was registered as is gone with it. */
 export function* beginSession(state: ControllerState, sessionId: bigint, nowMs: number): Step<void> {
   state.sessionId = sessionId;
+  const earlier = state.sessions;
+  state.sessions = [sessionId, ...earlier];
   try {
-    const brokerEpoch = yield* registerBroker(state.config.registration, nowMs, { id: sessionId, registeredIn: state.registeredIn });
-    state.registeredIn = sessionId;
+    const brokerEpoch = yield* registerBroker(state.config.registration, nowMs, { id: sessionId, earlier });
+    state.sessions = [sessionId];
     state.effects.push({ kind: "registered", brokerEpoch });
   } catch (thrown) {
     if (thrown instanceof SessionLostError) throw thrown;

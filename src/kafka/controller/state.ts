@@ -50,14 +50,17 @@ export class ControllerState {
   /** Who is, as far as this broker has read; -1 where nobody is. */
   controllerId = -1;
   sessionId: bigint;
-  /** The session in which the broker last registered. */
-  registeredIn: bigint;
+  /**
+   * The sessions in which the broker last registered, and in which it was about to since, newest first: any of them may
+   * own its registration. Who was told that a session is over may have been told so by a leader without a quorum.
+   */
+  sessions: readonly bigint[];
 
   /** `sessionId`: of the session in which the broker has registered. */
   constructor(config: ControllerConfig, sessionId: bigint) {
     this.config = config;
     this.sessionId = sessionId;
-    this.registeredIn = sessionId;
+    this.sessions = [sessionId];
     this.batch = new RequestBatch(config, this.context, this.effects);
   }
 

@@ -64,13 +64,13 @@ export function* generateBrokerId(): Step<number> {
 
 export interface Session {
   readonly id: bigint;
-  /** Of the session in which this process registered before; undefined where it did not. */
-  readonly registeredIn: bigint | undefined;
+  /** The broker's own sessions before this one, in which it has registered or was about to. */
+  readonly earlier: readonly bigint[];
 }
 
 /**
- * Registers the broker and returns its epoch, the czxid of /brokers/ids/N. A znode that an earlier session of this
- * process has left is replaced; one of another owner is ERR_BROKER_ID_IN_USE.
+ * Registers the broker and returns its epoch, the czxid of /brokers/ids/N. A znode that an earlier session has left is
+ * replaced; one of another owner is ERR_BROKER_ID_IN_USE.
  */
 export function* registerBroker(broker: BrokerRegistration, timestampMs: number, session: Session): Step<number> {
   const path = paths.broker(broker.id);
@@ -84,7 +84,7 @@ export function* registerBroker(broker: BrokerRegistration, timestampMs: number,
     if (existing.code === ZkCode.NO_NODE) continue;
     const stat = must(existing.stat, `stat of ${path}`);
     if (stat.ephemeralOwner === session.id) return stat.czxid;
-    if (stat.ephemeralOwner !== session.registeredIn) {
+    if (!session.earlier.includes(stat.ephemeralOwner)) {
       throw new OperationalError("ERR_BROKER_ID_IN_USE", `broker ${broker.id} is registered by another process (${path}); stop that one, or wait until its session has ended`);
     }
     const removal = remove(path);

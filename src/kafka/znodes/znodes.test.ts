@@ -253,12 +253,12 @@ describe("steps", () => {
   test("register a broker: data in version 1, the czxid as epoch, an old session's znode replaced, another's respected", () => {
     const { zk, run } = world();
     const [first, second, thief] = [zk.connect(() => undefined), zk.connect(() => undefined), zk.connect(() => undefined)];
-    const epoch = run(registerBroker(broker, 1, { id: first.id, registeredIn: undefined }), first);
+    const epoch = run(registerBroker(broker, 1, { id: first.id, earlier: [] }), first);
     expect([epoch, zk.version(paths.broker(1)), zk.owner(paths.broker(1))]).toEqual([zk.czxid(paths.broker(1)), 1, first.id]);
-    expect(run(registerBroker(broker, 1, { id: first.id, registeredIn: undefined }), first)).toBe(epoch);
-    expect(run(registerBroker(broker, 1, { id: second.id, registeredIn: first.id }), second)).toBeGreaterThan(epoch);
+    expect(run(registerBroker(broker, 1, { id: first.id, earlier: [] }), first)).toBe(epoch);
+    expect(run(registerBroker(broker, 1, { id: second.id, earlier: [first.id] }), second)).toBeGreaterThan(epoch);
     expect(zk.owner(paths.broker(1))).toBe(second.id);
-    expect(failureOf(() => run(registerBroker(broker, 1, { id: thief.id, registeredIn: undefined }), thief))).toContain("ERR_BROKER_ID_IN_USE");
+    expect(failureOf(() => run(registerBroker(broker, 1, { id: thief.id, earlier: [] }), thief))).toContain("ERR_BROKER_ID_IN_USE");
   });
 
   test("take producer ids in blocks that follow each other; a block that somebody else has taken is skipped", () => {

@@ -114,7 +114,7 @@ export class ClusterModel {
       ...this.#config,
     };
     const broker: ModelBroker = new ModelBroker(id, this.zk.connect((event) => watched(broker, event)), config);
-    broker.epoch = this.run(registerBroker(registration, 7, { id: broker.session.id, registeredIn: undefined }), broker.session);
+    broker.epoch = this.run(registerBroker(registration, 7, { id: broker.session.id, earlier: [] }), broker.session);
     broker.events.push({ kind: "start", sessionId: broker.session.id });
     this.brokers.set(id, broker);
     return broker;
