@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { must } from "../src/lib/assert.ts";
 import { ErrorCode } from "../src/kafka/protocol/error-codes.ts";
+import { LOG_DIRECTORY } from "./kafka/cluster-world.ts";
 import { IdempotentProducer } from "./kafka/producers.ts";
 import { PartitionReader } from "./kafka/reader.ts";
 import { Scenario } from "./kafka/scenario.ts";
@@ -324,6 +325,37 @@ test("a controller that is back before anybody has seen it go does not lead on, 
     expect((await s.finish()).get("t-0")?.map((value) => value.slice(0, 4))).toEqual(["firs", "kept", "last"]);
   });
 });
+
+test("a bit that has rotted in the leader's closed segment goes to no other replica, and the one that has it is made anew from one that is whole", async () => {
+  await Scenario.play({ topics: ["t"], settings: ["log.segment.bytes=4096"] }, async (s) => {
+    // Broker 3 keeps little of its log's end in memory.
+    const [whole, late, rotten] = [1, 2, 3];
+    const values = Array.from({ length: 60 }, (_, index) => `value-${index}`);
+    await s.topic("t", { assignments: [[rotten, whole, late]] });
+    expect(await s.write(rotten, "t", values)).toBe(NONE);
+    await s.until("all have all", () => [rotten, whole, late].every((broker) => s.replica(broker, "t")?.log.endOffset === values.length));
+    s.kill(late);
+    await s.until("two are in sync", () => s.isr("t").length === 2);
+    emptyReplica(s, late);
+    // In its first record.
+    s.cluster.node(rotten).disk.rot(`${LOG_DIRECTORY}/t-0/00000000000000000000.log`, 70);
+    s.start(late);
+    await s.until("it is refused", () => s.heard("the leader sent damaged records", late).length > 0);
+    await s.run(2000);
+    expect(s.replica(late, "t")?.log.endOffset).toBe(0);
+    expect(s.isr("t")).toEqual([whole, rotten]);
+    await s.stop(rotten);
+    emptyReplica(s, rotten);
+    s.start(rotten);
+    await s.until("all are in sync", () => s.isr("t").length === 3);
+    expect((await s.finish()).get("t-0")).toEqual(values);
+  });
+});
+
+/** As whoever runs a broker removes a partition's directory while it is down. */
+function emptyReplica(s: Scenario, broker: number): void {
+  for (const step of s.cluster.node(broker).disk.files.removalSteps(`${LOG_DIRECTORY}/t-0`)) step();
+}
 
 test("a topic of 300 partitions on every broker is made within 30 s, and gone within 30 s", async () => {
   await Scenario.play({ topics: [] }, async (s) => {
