@@ -326,6 +326,22 @@ test("a controller that is back before anybody has seen it go does not lead on, 
   });
 });
 
+test("of three brokers that all died two come back: they lead and take records, though the third, which stays away, is registered for a while yet", async () => {
+  await Scenario.play({ topics: ["t"] }, async (s) => {
+    const first = await s.controller();
+    const [second, away] = s.others(first);
+    await s.topic("t", { assignments: [[first, away, second]] });
+    expect(await s.write(first, "t", ["before"])).toBe(NONE);
+    for (const broker of [first, second, away]) s.kill(broker);
+    s.start(first);
+    await s.until("one is the controller", () => s.heard("ready as the controller", first).length > 1);
+    s.start(second);
+    await s.until("a leader that lives", () => [first, second].some((broker) => s.replica(broker, "t")?.isLeader === true), 10_000);
+    expect(await s.write(must(s.leader("t"), "leader"), "t", ["after"])).toBe(NONE);
+    expect((await s.finish()).get("t-0")).toEqual(["before", "after"]);
+  });
+});
+
 test("a bit that has rotted in the leader's closed segment goes to no other replica, and the one that has it is made anew from one that is whole", async () => {
   await Scenario.play({ topics: ["t"], settings: ["log.segment.bytes=4096"] }, async (s) => {
     // Broker 3 keeps little of its log's end in memory.

@@ -46,6 +46,20 @@ function rule(tell: (history: History) => void, rules = STRICT): string | undefi
   }
 }
 
+test("a commit that was never answered may come late, over later ones; one that was answered may not", () => {
+  const late = (answer: number | "none"): string | undefined =>
+    rule((h) => {
+      h.commit(1, answer);
+      h.commit(2);
+      h.fetch(2);
+      h.fetch(1);
+      h.commit(3);
+      h.fetch(3);
+    });
+  expect(late("none")).toBeUndefined();
+  expect(late(ErrorCode.COORDINATOR_NOT_AVAILABLE)).toBe("what is committed stays");
+});
+
 test("what was acknowledged is there, or a later one, even one that nobody heard of", () => {
   expect(
     rule((h) => {

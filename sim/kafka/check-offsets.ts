@@ -23,13 +23,16 @@ interface Floor {
 interface Known {
   /** By number, what was sent. */
   readonly sent: Map<number, number>;
+  /** Numbers of what was never answered: such a request may still arrive, at whoever coordinates by then. */
+  readonly unanswered: Set<number>;
   readonly floors: Floor[];
 }
 
 /**
  * Holds what OffsetFetch gave against what was committed: nothing that nobody sent, and nothing older than what was
  * acknowledged before it was asked for, or shown by the coordinator of the same epoch. A new coordinator, as Apache's,
- * loads and shows all that its log has; what is not committed there may be lost with the next election. Answers of brokers that coordinate the group no more are counted, not judged.
+ * loads and shows all that its log has; what is not committed there may be lost with the next election. A commit that was
+ * never answered may take effect late, as what waits behind a partition of the network arrives when that is healed. Answers of brokers that coordinate the group no more are counted, not judged.
  */
 export function checkOffsets(seen: readonly Seen[], { mayExpire, mayGo }: OffsetRules): { readonly judged: number; readonly outdated: number } {
   const groups = new Map<string, Map<string, Known>>();
@@ -37,15 +40,16 @@ export function checkOffsets(seen: readonly Seen[], { mayExpire, mayGo }: Offset
   const knownOf = (group: string, name: string): Known => {
     const partitions = groups.get(group) ?? new Map<string, Known>();
     groups.set(group, partitions);
-    const known = partitions.get(name) ?? { sent: new Map<number, number>(), floors: [] };
+    const known = partitions.get(name) ?? { sent: new Map<number, number>(), unanswered: new Set<number>(), floors: [] };
     partitions.set(name, known);
     return known;
   };
   for (const one of seen) {
     if (one.kind === "commit") {
       for (const [index, { name, offset, number }] of one.offsets.entries()) {
-        const { sent, floors } = knownOf(one.group, name);
+        const { sent, unanswered, floors } = knownOf(one.group, name);
         sent.set(number, offset);
+        if (one.code === undefined) unanswered.add(number);
         if (one.codes[index] === ErrorCode.NONE) floors.push({ number, since: one.ended, begun: one.begun });
       }
     } else if (one.kind === "deletion" && (one.code === ErrorCode.NONE || one.code === undefined)) {
@@ -82,7 +86,8 @@ function checkSent({ group }: OffsetsSeen, { name, offset, number }: NumberedOff
 }
 
 /** The latest that the answer is older than, if there is one that nobody has deleted. */
-function floorOf({ floors }: Known, fetch: OffsetsSeen, found: NumberedOffset, deletions: readonly DeletionSeen[]): Floor | undefined {
+function floorOf({ floors, unanswered }: Known, fetch: OffsetsSeen, found: NumberedOffset, deletions: readonly DeletionSeen[]): Floor | undefined {
+  if (found.offset >= 0 && unanswered.has(found.number)) return undefined;
   const number = found.offset < 0 ? -Infinity : found.number;
   return floors.find((floor) => {
     if (floor.since >= fetch.begun || floor.number <= number || (floor.epoch !== undefined && floor.epoch !== fetch.epoch)) return false;

@@ -1,6 +1,5 @@
 import process from "node:process";
 import { realHost } from "../host/real/host.ts";
-import { quickDataSync } from "../host/real/quick-sync.ts";
 import { ObservedMember } from "../node/observed-member.ts";
 import { fail, runServer, serverArguments, usage, warnOfJavaSettings } from "./process.ts";
 
@@ -8,7 +7,7 @@ import { fail, runServer, serverArguments, usage, warnOfJavaSettings } from "./p
 const [configPath] = serverArguments(process.argv);
 if (configPath === undefined) fail(usage("zookeeper-server-start.sh [-daemon] zookeeper.properties"));
 warnOfJavaSettings();
-const host = realHost({ logLevel: "info", dataSync: quickDataSync() });
+const host = realHost({ logLevel: "info" });
 void runServer(async () => {
   const member = await ObservedMember.start(host, configPath);
   return { stop: () => member.close() };

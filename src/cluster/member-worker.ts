@@ -1,8 +1,6 @@
 import process from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
 import { realHost } from "../host/real/host.ts";
-import { quickDataSync } from "../host/real/quick-sync.ts";
-import { dataSyncApart } from "../host/real/sync-thread.ts";
 import { must } from "../lib/assert.ts";
 import { errorCode, toError } from "../lib/error.ts";
 import { observed, type Observed } from "../node/metrics-endpoint.ts";
@@ -26,7 +24,7 @@ function fail(thrown: unknown): void {
 }
 
 async function start(): Promise<void> {
-  const host = realHost({ logLevel: "info", dataSync: quickDataSync(dataSyncApart()) });
+  const host = realHost({ logLevel: "info", syncsApart: true });
   const member = await ObservedMember.start(host, zookeeperProperties);
   let observer: Observed | undefined;
   const observe = async (): Promise<void> => {

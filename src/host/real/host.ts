@@ -8,7 +8,7 @@ import { diskWith } from "./disk.ts";
 import { realLogger, type LogLevel } from "./log.ts";
 import { networkOf } from "./net.ts";
 import { realRandom } from "./random.ts";
-import type { DataSync } from "./sync-thread.ts";
+import { dataSyncApart } from "./sync-thread.ts";
 
 /** As Kafka's LogManager halts with where no log directory is left, and ZooKeeper's ExitCode.UNEXPECTED_ERROR. */
 const EXIT_CODE_FAILED = 1;
@@ -17,8 +17,8 @@ const EXIT_CODE_BROKEN = 70;
 
 export interface RealHostOptions {
   readonly logLevel: LogLevel;
-  /** How the data of files is synced; by libuv's pool otherwise. */
-  readonly dataSync?: DataSync;
+  /** Syncs of data are not held up by what else the process does with its files. */
+  readonly syncsApart?: boolean;
 }
 
 export interface RealHost extends Host {
@@ -35,7 +35,7 @@ export function realHost(options: RealHostOptions): RealHost {
     clock: realClock,
     timers: realTimers(callbacks.enter),
     net: networkOf(callbacks.enter),
-    disk: diskWith({ enter: callbacks.enter, ...(options.dataSync !== undefined && { dataSync: options.dataSync }) }),
+    disk: diskWith({ enter: callbacks.enter, ...(options.syncsApart === true && { dataSync: dataSyncApart() }) }),
     random: realRandom,
     log,
     buffers: new BufferPool({ later: (callback, ms) => setTimeout(callback, ms).unref() }),

@@ -225,8 +225,11 @@ class SocketConnection implements Connection {
     else this.#socket.on("data", received);
     const socket = this.#socket;
     this.#drain = handlers.drain?.bind(handlers);
-    socket.on("drain", () => this.#drained());
-    socket.on("end", () => (handlers.end === undefined ? socket.end() : handlers.end()));
+    socket.on("drain", () => {
+      // What this turn has written since leaves at its end, and may fill the buffer again.
+      if (this.#pieces.length === 0) this.#drained();
+    });
+    socket.on("end", () => (handlers.end === undefined ? this.end() : handlers.end()));
     socket.on("close", () => handlers.close(this.#error));
     if (socket.destroyed) process.nextTick(() => handlers.close(this.#error));
     socket.resume();
@@ -285,7 +288,7 @@ class SocketConnection implements Connection {
   };
 
   #drained(): void {
-    if (!this.#full) return;
+    if (!this.#full || this.#ending) return;
     this.#full = false;
     this.#shared.enter();
     this.#drain?.();
@@ -301,8 +304,8 @@ class SocketConnection implements Connection {
 
   end(): void {
     if (this.#ending) return;
-    this.#flush();
     this.#ending = true;
+    this.#flush();
     const socket = this.#socket;
     // A peer that does not read must not keep its socket, and what is queued for it, for ever.
     let timer = setTimeout(() => socket.destroy(), END_MS_MAX).unref();

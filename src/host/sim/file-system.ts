@@ -155,6 +155,7 @@ export class FileSystem {
 
   write(file: FileNode, chunks: readonly Buffer[], position: number): void {
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (length === 0) return;
     const { content } = file;
     const sizeBefore = content.size;
     const to = position + length;

@@ -83,6 +83,19 @@ describe("a power loss", () => {
     expect([...found.keys()].some((state) => state.includes("?"))).toBe(true);
   });
 
+  test("leaves a write of no bytes what it is: nothing", async () => {
+    const found = await afterPowerLoss(
+      async ({ disk }, world) => {
+        const file = disk.openSync("/a", "write");
+        await world.settle(disk.syncDirectory("/"));
+        file.writeSync([Buffer.alloc(0)], 0);
+        await world.settle(file.write([], 512));
+      },
+      (node) => String(node.disk.peek("/a")?.length),
+    );
+    expect([...found.keys()]).toEqual(["0"]);
+  });
+
   test("without tearing and garbling, a write is there or not", async () => {
     for (const seed of seeds) {
       const world = new World({ seed, disk: { tearing: false, garbling: false } });

@@ -57,9 +57,9 @@ function* enableFeatures(state: ControllerState): Step<void> {
   state.context.finalizedFeatures = znode.features;
 }
 
-/** Returns the partitions that have been led, or held in sync, by a broker that has registered anew since. */
+/** Returns the partitions whose leader has registered anew since. */
 function* loadContext(state: ControllerState): Step<Partition[]> {
-  const { context, effects } = state;
+  const { context, effects, config } = state;
   for (const broker of (yield* readBrokers(state)).values()) {
     context.brokers.set(broker.id, broker);
     effects.push({ kind: "connect", broker });
@@ -71,7 +71,7 @@ function* loadContext(state: ControllerState): Step<Partition[]> {
     if (stored instanceof Error) state.log("error", "a partition's state can't be read", { partition: nameOf(partition), error: stored });
     else if (stored !== undefined) {
       partition.leadership = stored.leadership;
-      if (afterRestarts(context, partition, stored) !== undefined) restarted.push(partition);
+      if (afterRestarts(context, partition, stored, config.brokerId) !== undefined) restarted.push(partition);
     }
   }
   return restarted;

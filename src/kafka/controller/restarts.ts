@@ -11,19 +11,17 @@ import { readDatedStates, writePartitionStates, type DatedState, type StateWrite
  * Restarts that no controller has seen. A broker of ours that is started again at once replaces the registration of its
  * dead session, and where that was the controller's session too, the next controller finds everybody registered. What
  * the broker had not flushed may be gone, though: in the same leader epoch it would append other records in the place of
- * those that its followers have. So a state that is older than a registration is taken as it would have become had the
- * broker been seen to go. Apache's brokers are not back before their session has ended.
+ * those that its followers have. So where a state is older than its leader's registration somebody in sync leads who has
+ * stayed, or the same one in a new epoch. Apache's brokers are not back before their session has ended.
  */
 
-/** What a partition's state has to become; undefined where it stands. */
-export function afterRestarts(context: ControllerContext, partition: Partition, { leadership, mzxid }: DatedState): LeaderAndIsr | undefined {
+/** What a partition's state has to become; undefined where it stands. `self`: the controller's broker, which lives for certain. */
+export function afterRestarts(context: ControllerContext, partition: Partition, { leadership, mzxid }: DatedState, self: number): LeaderAndIsr | undefined {
   const isBack = (broker: number): boolean => (context.brokers.get(broker)?.epoch ?? 0) > mzxid;
-  const isr = leadership.isr.filter((replica) => !isBack(replica));
-  if (isr.length === leadership.isr.length) return undefined;
-  const [stayed] = partition.assignment.replicas.filter((replica) => isr.includes(replica) && context.isOnline(partition, replica));
-  if (stayed !== undefined) return nextLeadership(leadership, isBack(leadership.leader) ? stayed : leadership.leader, isr);
-  // Nobody in sync has stayed: whoever leads again does so in an epoch of its own.
-  return isBack(leadership.leader) ? nextLeadership(leadership, leadership.leader, leadership.isr) : undefined;
+  if (!isBack(leadership.leader)) return undefined;
+  // A dead broker stays registered until its session is over: the ISR is left to those who come to know.
+  const stayed = partition.assignment.replicas.filter((replica) => leadership.isr.includes(replica) && !isBack(replica) && context.isOnline(partition, replica));
+  return nextLeadership(leadership, stayed.includes(self) ? self : (stayed[0] ?? leadership.leader), leadership.isr);
 }
 
 /** Before any broker is told who leads. */
@@ -39,7 +37,7 @@ export function* recognizeRestarts(state: ControllerState, partitions: readonly 
       if (found instanceof Error) refuse(state, partition, found);
       else if (found.leadership.controllerEpoch > context.epoch) refuse(state, partition, writtenByNewer(state, found.leadership));
       else {
-        const leadership = afterRestarts(context, partition, found);
+        const leadership = afterRestarts(context, partition, found, state.config.brokerId);
         if (leadership === undefined) partition.leadership = found.leadership;
         else writes.push({ partition, leadership });
       }
@@ -54,6 +52,8 @@ export function* recognizeRestarts(state: ControllerState, partitions: readonly 
   }
 }
 
+/** Nobody is told to lead it. */
 function refuse(state: ControllerState, partition: Partition, error: Error): void {
+  partition.leadership = undefined;
   state.log("error", "a partition's leader has restarted, and can't be replaced", { partition: nameOf(partition), error });
 }
