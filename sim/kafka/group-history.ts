@@ -22,7 +22,10 @@ interface Asked {
   readonly begun: number;
   /** Infinity: no answer came. */
   ended: number;
-  /** The broker coordinated the group from the beginning to the end, in one epoch; what others say may be out of date. */
+  /**
+   * The broker coordinated the group from the beginning to the end, in one epoch, and knew what its log says; what others
+   * say may be out of date, and who still loads answers every heartbeat with NONE (GroupCoordinator.handleHeartbeat).
+   */
   owned: boolean;
   /** That epoch. */
   epoch: number | undefined;
@@ -85,8 +88,16 @@ export interface DeletionSeen extends Asked {
 
 export type Seen = JoinSeen | SyncSeen | HeartbeatSeen | LeaveSeen | CommitSeen | OffsetsSeen | DeletionSeen;
 
-/** Who coordinates a group, in which epoch of its partition's leaders. */
-export type OwnerOf = (group: string) => { readonly broker: number; readonly epoch: number } | undefined;
+/** Who coordinates a group. */
+export interface Owner {
+  readonly broker: number;
+  /** Of its partition's leaders. */
+  readonly epoch: number;
+  /** It has read all that its log says. */
+  readonly loaded: boolean;
+}
+
+type OwnerOf = (group: string) => Owner | undefined;
 
 /** What all clients together asked of coordinators and were answered, in the order in which it happened. */
 export class GroupHistory {
@@ -112,7 +123,7 @@ export class GroupHistory {
       seen.code = code;
       seen.ended = this.#place++;
       seen.epoch = now?.epoch;
-      seen.owned = owner !== undefined && now?.epoch === owner.epoch && owner.broker === broker && now.broker === broker;
+      seen.owned = owner?.loaded === true && now?.epoch === owner.epoch && owner.broker === broker && now.broker === broker;
       const name = `${seen.kind} ${code}`;
       this.answers.set(name, (this.answers.get(name) ?? 0) + 1);
     };

@@ -13,7 +13,7 @@ import { checkCoordinators, checkReplicas, uncompacted } from "./check-group-sta
 import { checkOffsets } from "./check-offsets.ts";
 import { BROKER_PORT } from "./cluster-world.ts";
 import { PASSING_TOPIC, SHARED_TOPIC, type GroupDraw } from "./group-draw.ts";
-import { GroupHistory, TappedClient } from "./group-history.ts";
+import { GroupHistory, TappedClient, type Owner } from "./group-history.ts";
 import { GroupMarks } from "./group-marks.ts";
 import { GroupVisitor, SimpleCommitter } from "./group-visitors.ts";
 import { Crew, passing, type Ledger } from "./group-workload.ts";
@@ -273,12 +273,12 @@ export class GroupsWork {
   }
 
   /** Who leads the group's partition in the latest epoch that there ever was; its own word counts only as long as nobody has a later one. */
-  #ownerOf(group: string): { readonly broker: number; readonly epoch: number } | undefined {
+  #ownerOf(group: string): Owner | undefined {
     const wanted = this.#partitionOf(group);
-    let owner: { broker: number; epoch: number } | undefined;
+    let owner: Owner | undefined;
     for (const { id, partitions } of this.#stage.convergence.running) {
       for (const { topic, partition, isLeader, leaderEpoch } of partitions) {
-        if (topic === GROUP_METADATA_TOPIC && partition === wanted && isLeader && leaderEpoch > (owner?.epoch ?? -1)) owner = { broker: id, epoch: leaderEpoch };
+        if (topic === GROUP_METADATA_TOPIC && partition === wanted && isLeader && leaderEpoch > (owner?.epoch ?? -1)) owner = { broker: id, epoch: leaderEpoch, loaded: must(this.#stage.cluster.running(id), "broker").groups.core.ownedPartitions.includes(wanted) };
       }
     }
     const latest = Math.max(owner?.epoch ?? -1, this.#epochs.get(wanted) ?? -1);
