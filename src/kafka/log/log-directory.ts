@@ -24,12 +24,12 @@ export class LogDirectory {
   readonly startOffsets: Saver;
   readonly highWatermarks: Saver;
   readonly cleanerPoints: Saver;
-  /** Of the partitions' directories in it: those that are made at the same time share a sync. */
-  readonly names: Saver;
   /** By partition name: below, compaction has made keys unique. Also of logs that this broker does not compact, for one that does. */
   readonly cleanedTo = new Map<string, number>();
   readonly #disk: Disk;
   #lock: FileLock | undefined;
+  #namesSync: Promise<void> | undefined;
+  #nextNamesSync: Promise<void> | undefined;
 
   /** `logs`: those in this directory now. A checkpoint that cannot be written ends the directory: `onFailure`. */
   constructor(options: { path: string; disk: Disk; tasks: TaskGroup; logs: () => Iterable<PartitionLog>; onFailure: (error: unknown) => void }) {
@@ -53,14 +53,6 @@ export class LogDirectory {
     this.startOffsets = saver(LOG_START_FILE, (log) => (log.startOffset > (log.segments[0]?.baseOffset ?? 0) ? log.startOffset : undefined));
     this.highWatermarks = saver(HIGH_WATERMARK_FILE, (log) => log.highWatermark);
     this.cleanerPoints = saver(CLEANER_FILE, (log) => this.cleanedTo.get(log.name));
-    this.names = new Saver(tasks, async () => {
-      if (this.failure !== undefined) return;
-      try {
-        await disk.syncDirectory(path);
-      } catch (error) {
-        onFailure(error);
-      }
-    });
   }
 
   /** Throws ERR_LOG_DIRECTORY_LOCKED where another broker, of whatever make, uses the directory. */
@@ -107,6 +99,21 @@ export class LogDirectory {
     }
     if (wrong) this.cleanerPoints.request();
     await this.cleanerPoints.settled();
+  }
+
+  /** The partitions' directories that are in it by now stay. Who asks while a sync is under way shares the next one. */
+  syncNames(): Promise<void> {
+    if (this.#namesSync === undefined) {
+      this.#namesSync = this.#disk.syncDirectory(this.path).finally(() => (this.#namesSync = undefined));
+      return this.#namesSync;
+    }
+    this.#nextNamesSync ??= this.#namesSync
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextNamesSync = undefined;
+        return this.syncNames();
+      });
+    return this.#nextNamesSync;
   }
 
   async wasStoppedCleanly(): Promise<boolean> {

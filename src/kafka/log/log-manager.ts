@@ -190,9 +190,8 @@ export class LogManager {
       const log = createLog(this.#context, { topic, partition, logDirectory: directory.path, name, config: this.#options.configOf(topic) });
       this.#logs.set(name, this.#watched(log));
       await disk.syncDirectory(log.directory);
-      directory.names.request();
-      await directory.names.settled();
-      return directory.failure === undefined ? log : undefined;
+      await directory.syncNames();
+      return log;
     } catch (error) {
       if (!isDiskError(error)) throw error;
       this.#fail(directory.path, toError(error));
