@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -44,12 +44,13 @@ async function main(): Promise<number> {
   setScale(Number(values.scale ?? 1));
   const writes = [values.only, values.rounds, values.warmups, values.scale].every((value) => value === undefined);
   const about = await aboutThisRun();
-  const rows = await runAll(cases, { rounds: numberOf(values.rounds), warmups: numberOf(values.warmups), say });
+  // Case by case: a run that is cut off leaves what it has seen.
+  const keep = (rows: readonly (Row | Failed)[]): void => {
+    if (writes) appendFileSync(HISTORY, rows.map((row) => `${historyLine(about, row)}\n`).join(""));
+  };
+  const rows = await runAll(cases, { rounds: numberOf(values.rounds), warmups: numberOf(values.warmups), say }, keep);
   say(`\n${table(rows)}`);
-  if (writes) {
-    appendFileSync(HISTORY, rows.map((row) => `${historyLine(about, row)}\n`).join(""));
-    writeDocument({ run: about, rows });
-  }
+  if (writes) writeDocument({ run: about, rows });
   return rows.some((row) => "failed" in row) ? 1 : 0;
 }
 
@@ -62,19 +63,22 @@ function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
+/** What a case has shown, as soon as it ends. */
+type Keep = (rows: readonly (Row | Failed)[]) => void;
+
 /** One topology after another: both sides are started, and all its cases run. */
-async function runAll(cases: readonly Case[], options: RunOptions): Promise<(Row | Failed)[]> {
+async function runAll(cases: readonly Case[], options: RunOptions, keep: Keep): Promise<(Row | Failed)[]> {
   const rows: (Row | Failed)[] = [];
   for (const topology of ["none", "three", "one", "five", "apart", "ensemble"] as const) {
     const here = cases.filter((each) => each.topology === topology);
     if (here.length === 0) continue;
     const kraft = topology !== "ensemble" && topology !== "apart" && (values.full || here.some((each) => each.kraft === true));
-    rows.push(...(await runThere(here, { topology: topology === "none" ? undefined : topology, kraft }, options)));
+    rows.push(...(await runThere(here, { topology: topology === "none" ? undefined : topology, kraft }, options, keep)));
   }
   return rows;
 }
 
-async function runThere(cases: readonly Case[], { topology, kraft }: { readonly topology: Topology | undefined; readonly kraft: boolean }, options: RunOptions): Promise<(Row | Failed)[]> {
+async function runThere(cases: readonly Case[], { topology, kraft }: { readonly topology: Topology | undefined; readonly kraft: boolean }, options: RunOptions, keep: Keep): Promise<(Row | Failed)[]> {
   const rows: (Row | Failed)[] = [];
   // A case that starts its own asks these for their names only.
   const planned = (name: ContestantName): Promise<Contestant> => plan(name, topology ?? "three");
@@ -106,10 +110,10 @@ async function runThere(cases: readonly Case[], { topology, kraft }: { readonly 
       const outcome = await runCase(each, sides, options);
       if ("failed" in outcome) {
         options.say(`  FAILED: ${outcome.failed}\n${topology === undefined ? "" : all.map((side) => `${side.name} said last:\n${side.lastWords()}`).join("\n")}`);
-        rows.push(outcome);
-      } else {
-        rows.push(...outcome);
       }
+      const found = "failed" in outcome ? [outcome] : outcome;
+      keep(found);
+      rows.push(...found);
       options.say(`  ${((performance.now() - began) / 1000).toFixed(0)} s`);
     }
   } finally {
@@ -130,6 +134,8 @@ function writeDocument(section: Section): void {
   mkdirSync(RESULTS, { recursive: true });
   const fileOf = (kind: "core" | "full"): string => join(RESULTS, `${kind}.json`);
   writeFileSync(fileOf(section.run.full ? "full" : "core"), `${JSON.stringify(section, undefined, 1)}\n`);
+  // A full run has the core's rows too.
+  if (section.run.full) rmSync(fileOf("core"), { force: true });
   const read = (kind: "core" | "full"): Section | undefined => (existsSync(fileOf(kind)) ? (JSON.parse(readFileSync(fileOf(kind), "utf8")) as Section) : undefined);
   const before = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : "";
   const notes = before.includes(`${NOTES}\n`) ? before.slice(before.indexOf(`${NOTES}\n`) + NOTES.length + 1) : "";
