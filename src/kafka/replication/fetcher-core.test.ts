@@ -258,7 +258,7 @@ describe("truncation", () => {
   test("fenced, a partition is given up; after any other error, or none, it is asked for again when the backoff is over", () => {
     const bench = new Bench();
     bench.follow(new ModelReplica("t", 0, logOf([1, 2])), 9);
-    for (const answer of [{ errorCode: ErrorCode.UNKNOWN_LEADER_EPOCH }, { errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER }, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR }, undefined]) {
+    for (const answer of [{ errorCode: ErrorCode.KAFKA_STORAGE_ERROR }, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR }, undefined]) {
       bench.epochs("t-0", answer);
       expect(bench.step("idle").untilMs).toBe(bench.nowMs + 50);
       bench.nowMs += 50;
@@ -266,6 +266,27 @@ describe("truncation", () => {
     bench.epochs("t-0", { errorCode: ErrorCode.FENCED_LEADER_EPOCH });
     expect([bench.core.size, bench.step("idle").untilMs]).toEqual([0, Infinity]);
     expect(bench.said().at(-1)).toBe("fenced by its leader");
+  });
+
+  test("a leader that has not heard of it yet is asked again soon, and less and less often, up to the backoff; once it has served, soon again", async () => {
+    const bench = new Bench();
+    bench.follow(new ModelReplica("t", 0, logOf([1, 2])), 9);
+    const answers = [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.UNKNOWN_LEADER_EPOCH, ErrorCode.UNKNOWN_LEADER_EPOCH, ErrorCode.UNKNOWN_LEADER_EPOCH];
+    for (const [index, errorCode] of answers.entries()) {
+      bench.epochs("t-0", { errorCode });
+      const pauseMs = Math.min(10 * 2 ** index, 50);
+      expect(bench.step("idle").untilMs).toBe(bench.nowMs + pauseMs);
+      bench.nowMs += pauseMs;
+    }
+    // Moments of it are nothing to be told of.
+    expect(bench.said()).toEqual(["the leader does not serve this partition, trying again", "the leader does not serve this partition, trying again"]);
+    bench.epochs("t-0", { leaderEpoch: 1, endOffset: 2 });
+    await bench.local();
+    bench.step("fetch");
+    bench.fetched({ "t-0": { errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER } });
+    bench.step("fetch");
+    bench.fetched({}, { sessionId: 0 });
+    expect(bench.step("idle").untilMs).toBe(bench.nowMs + 10);
   });
 
   test("that fails takes the partition out, until it is followed in another epoch", () => {
@@ -438,21 +459,21 @@ describe("a fetch", () => {
   });
 
   const delaying = [
-    ErrorCode.UNKNOWN_LEADER_EPOCH,
-    ErrorCode.NOT_LEADER_OR_FOLLOWER,
-    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    ErrorCode.KAFKA_STORAGE_ERROR,
-    ErrorCode.CORRUPT_MESSAGE,
-    ErrorCode.UNKNOWN_SERVER_ERROR,
-  ];
-  test.each(delaying.map((code) => [errorName(code), code] as const))("answered %s: the partition leaves the session, and comes back when the backoff is over", async (_name, errorCode) => {
+    [ErrorCode.UNKNOWN_LEADER_EPOCH, 10],
+    [ErrorCode.NOT_LEADER_OR_FOLLOWER, 10],
+    [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, 10],
+    [ErrorCode.KAFKA_STORAGE_ERROR, 50],
+    [ErrorCode.CORRUPT_MESSAGE, 50],
+    [ErrorCode.UNKNOWN_SERVER_ERROR, 50],
+  ] as const;
+  test.each(delaying.map(([code, pauseMs]) => [errorName(code), code, pauseMs] as const))("answered %s: the partition leaves the session, and comes back when the pause is over, for which no fetch of the others waits", async (_name, errorCode, pauseMs) => {
     const bench = new Bench();
     await bench.fetching(new ModelReplica("t", 0), new ModelReplica("t", 1));
     bench.step("fetch");
     bench.fetched({ "t-0": { errorCode } });
     const without = bench.step("fetch");
-    expect([namesIn(without), forgottenIn(without)]).toEqual([[], ["t-0"]]);
-    bench.nowMs += 49;
+    expect([namesIn(without), forgottenIn(without), without.request.maxWaitMs]).toEqual([[], ["t-0"], pauseMs]);
+    bench.nowMs += pauseMs - 1;
     bench.fetched({});
     expect(namesIn(bench.step("fetch"))).toEqual([]);
     bench.nowMs += 1;
@@ -623,14 +644,14 @@ describe("out of range", () => {
 
   test("errors delay, FENCED_LEADER_EPOCH gives up", async () => {
     const { bench } = await outOfRange(logOf([0, 2]));
-    for (const answer of [{ errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER }, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR }, undefined]) {
+    for (const [answer, pauseMs] of [[{ errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER }, 10], [{ errorCode: ErrorCode.UNKNOWN_SERVER_ERROR }, 50], [undefined, 50]] as const) {
       bench.offsets("t-0", answer);
       if (answer?.errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER) {
         expect(forgottenIn(bench.step("fetch"))).toEqual(["t-0"]);
         bench.fetched({}, { sessionId: 0 });
       }
-      expect(bench.step("idle").untilMs).toBe(bench.nowMs + 50);
-      bench.nowMs += 50;
+      expect(bench.step("idle").untilMs).toBe(bench.nowMs + pauseMs);
+      bench.nowMs += pauseMs;
     }
     bench.offsets("t-0", { errorCode: ErrorCode.FENCED_LEADER_EPOCH });
     expect(bench.core.size).toBe(0);

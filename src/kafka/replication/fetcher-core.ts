@@ -17,6 +17,8 @@ const BACKOFF_MS_MIN = 10;
 /** Answers in a row that can't be used, until the next request has to wait. */
 const UNUSED_MAX = 3;
 const EMPTY = Buffer.alloc(0);
+/** Of a leader that has not heard of it yet: the controller tells all replicas at once. It will within moments, so that the first pauses are short. */
+const NOT_YET_LEADER: ReadonlySet<number> = new Set([ErrorCode.UNKNOWN_LEADER_EPOCH, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]);
 
 /** What every fetcher of a broker asks with: replica.fetch.* and the broker's id. */
 export interface FetcherRules {
@@ -38,6 +40,8 @@ export interface Followed {
   offset: number;
   /** 0: not. */
   delayedUntilMs: number;
+  /** How often in a row the leader has not served it. */
+  refusals: number;
 }
 
 /** Cut the log at `offset`; `complete`: then fetch, else ask for an older epoch. */
@@ -88,7 +92,8 @@ function sameAsked(a: Asked, b: Asked): boolean {
  * the next is asked for. Truncates by leader epochs (KIP-101, KIP-279), then fetches in a session (KIP-227).
  * An assignment that changes is a new `Followed`: answers to the one before count for nothing.
  * As 2.7.1 it sends no `lastFetchedEpoch` and does not read `divergingEpoch`. Unlike 2.7.1 one ListOffsets asks for all
- * partitions that are out of range, and after a failed fetch there is one pause of replica.fetch.backoff.ms, not two.
+ * partitions that are out of range, after a failed fetch there is one pause of replica.fetch.backoff.ms, not two, and a
+ * leader that has not heard of it yet is asked again sooner: a new topic is in sync at once, not after a second.
  * Source: AbstractFetcherThread.scala, ReplicaFetcherThread.scala.
  */
 export class FetcherCore {
@@ -103,8 +108,9 @@ export class FetcherCore {
   // A partition of #byName is in one of these, or its next local work in one of the next two, or it is fetched.
   readonly #truncating = new Set<Followed>();
   readonly #outOfRange = new Set<Followed>();
-  /** In the order in which their delays end. */
   readonly #delayed = new Set<Followed>();
+  /** No delay ends before; Infinity: there is none. */
+  #delaysEndMs = Infinity;
   #truncations: Truncation[] = [];
   #restarts: { readonly followed: Followed; readonly offset: number }[] = [];
 
@@ -130,7 +136,7 @@ export class FetcherCore {
     const before = this.#byName.get(name);
     if (before?.replica === replica && before.leaderEpoch === leaderEpoch) return;
     this.unfollow(name);
-    const followed: Followed = { name, replica, leaderEpoch, phase: "truncating", offset: replica.log.highWatermark, delayedUntilMs: 0 };
+    const followed: Followed = { name, replica, leaderEpoch, phase: "truncating", offset: replica.log.highWatermark, delayedUntilMs: 0, refusals: 0 };
     this.#byName.set(name, followed);
     const unwatch = replica.watch((change) => {
       if (change === "logStart" && this.#isFetched(followed)) this.#want(followed);
@@ -159,12 +165,17 @@ export class FetcherCore {
   /** Order: local work, epochs, offsets, fetch. Nothing else may be asked before the step is told as done. */
   next(nowMs: number): FetcherStep {
     this.#endDelays(nowMs);
-    return this.#localWork() ?? this.#pause(nowMs) ?? this.#askEpochs() ?? this.#askOffsets() ?? this.#askRecords() ?? this.#idle();
+    return this.#localWork() ?? this.#pause(nowMs) ?? this.#askEpochs() ?? this.#askOffsets() ?? this.#askRecords(nowMs) ?? this.#idle();
   }
 
   #endDelays(nowMs: number): void {
+    if (nowMs < this.#delaysEndMs) return;
+    this.#delaysEndMs = Infinity;
     for (const followed of this.#delayed) {
-      if (followed.delayedUntilMs > nowMs) return;
+      if (followed.delayedUntilMs > nowMs) {
+        this.#delaysEndMs = Math.min(this.#delaysEndMs, followed.delayedUntilMs);
+        continue;
+      }
       this.#delayed.delete(followed);
       followed.delayedUntilMs = 0;
       this.#enter(followed, followed.phase);
@@ -189,8 +200,7 @@ export class FetcherCore {
   }
 
   #idle(): FetcherStep {
-    const [first] = this.#delayed;
-    return { kind: "idle", untilMs: first === undefined ? Infinity : first.delayedUntilMs };
+    return { kind: "idle", untilMs: this.#delaysEndMs };
   }
 
   #askEpochs(): FetcherStep | undefined {
@@ -221,9 +231,11 @@ export class FetcherCore {
     return { kind: "offsets", asked, request: { replicaId: this.#rules.replicaId, isolationLevel: 0, topics } };
   }
 
-  #askRecords(): FetcherStep | undefined {
+  #askRecords(nowMs: number): FetcherStep | undefined {
     if (!this.#session.due) return undefined;
-    const { replicaId, maxWaitMs, minBytes, maxBytes } = this.#rules;
+    const { replicaId, minBytes, maxBytes } = this.#rules;
+    // Whose delay ends does not wait for records of others.
+    const maxWaitMs = Math.min(this.#rules.maxWaitMs, Math.ceil(this.#delaysEndMs - nowMs));
     const { sessionId, epoch, send, forget } = this.#session.build();
     const forgottenTopicsData = byTopic(forget.map(({ followed }) => followed)).map(([topic, partitions]) => ({ topic, partitions: partitions.map(({ replica }) => replica.partition) }));
     return {
@@ -380,7 +392,7 @@ export class FetcherCore {
     } else if (outcome.kind === "refused") {
       if (outcome.error === ErrorCode.CORRUPT_MESSAGE) {
         this.#say("error", "the leader sent damaged records", followed, { offset: followed.offset, problem: outcome.message });
-        this.#delay(followed, nowMs);
+        this.#delay(followed, nowMs, this.#backoffMs);
       } else {
         this.#fail(followed, outcome.message);
       }
@@ -397,14 +409,19 @@ export class FetcherCore {
 
   /** The leader answered for this partition without an error; else it is delayed, or fenced and gone. */
   #served<A extends { readonly errorCode: number }>(followed: Followed, answer: A | undefined, nowMs: number): answer is A {
-    if (answer?.errorCode === ErrorCode.NONE) return true;
+    if (answer?.errorCode === ErrorCode.NONE) {
+      followed.refusals = 0;
+      return true;
+    }
     if (answer?.errorCode === ErrorCode.FENCED_LEADER_EPOCH) {
       this.#say("info", "fenced by its leader", followed, { leaderEpoch: followed.leaderEpoch });
       this.unfollow(followed.name);
     } else {
+      const pauseMs = answer !== undefined && NOT_YET_LEADER.has(answer.errorCode) ? Math.min(BACKOFF_MS_MIN * 2 ** followed.refusals, this.#backoffMs) : this.#backoffMs;
       const error = answer === undefined ? "no answer" : errorName(answer.errorCode);
-      this.#say("warn", "the leader does not serve this partition, trying again", followed, { phase: followed.phase, error });
-      this.#delay(followed, nowMs);
+      if (pauseMs === this.#backoffMs) this.#say("warn", "the leader does not serve this partition, trying again", followed, { phase: followed.phase, error });
+      followed.refusals++;
+      this.#delay(followed, nowMs, pauseMs);
     }
     return false;
   }
@@ -438,13 +455,15 @@ export class FetcherCore {
     this.#truncating.delete(followed);
     this.#outOfRange.delete(followed);
     this.#delayed.delete(followed);
+    if (this.#delayed.size === 0) this.#delaysEndMs = Infinity;
     this.#session.set(followed.name, undefined);
   }
 
-  #delay(followed: Followed, nowMs: number): void {
+  #delay(followed: Followed, nowMs: number, pauseMs: number): void {
     this.#leave(followed);
-    followed.delayedUntilMs = nowMs + this.#backoffMs;
+    followed.delayedUntilMs = nowMs + pauseMs;
     this.#delayed.add(followed);
+    this.#delaysEndMs = Math.min(this.#delaysEndMs, followed.delayedUntilMs);
   }
 
   #pauseFrom(nowMs: number): void {
