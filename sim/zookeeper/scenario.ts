@@ -17,16 +17,16 @@ export class EnsembleScenario {
   readonly syncs: SyncBegin[] = [];
   readonly #cluster: ClusterWorld;
 
-  private constructor(seed: string) {
+  private constructor(seed: string, settings: readonly string[]) {
     this.world = new World({ seed, eventsMax: 1_000_000, expected: () => false });
-    this.#cluster = new ClusterWorld(this.world, { members: 3, brokers: 0, clients: 1, chroot: "", memberSettings: SETTINGS, brokerSettings: [] });
+    this.#cluster = new ClusterWorld(this.world, { members: 3, brokers: 0, clients: 1, chroot: "", memberSettings: [...SETTINGS, ...settings], brokerSettings: [] });
     this.#cluster.onSync = (begin) => this.syncs.push(begin);
   }
 
-  /** Every member serves when `script` begins, and /value is "first". */
-  static play(script: (scenario: EnsembleScenario) => Promise<void>, seed = "1"): Promise<void> {
+  /** Every member serves when `script` begins, and /value is "first". `settings`: lines of zoo.cfg. */
+  static play(script: (scenario: EnsembleScenario) => Promise<void>, { seed = "1", settings = [] }: { readonly seed?: string; readonly settings?: readonly string[] } = {}): Promise<void> {
     return withTripwires(async () => {
-      const scenario = new EnsembleScenario(seed);
+      const scenario = new EnsembleScenario(seed, settings);
       const client = scenario.client();
       await scenario.world.settle(client.create("/value", Buffer.from("first")));
       await scenario.world.settle(client.close());
@@ -96,6 +96,7 @@ export class EnsembleScenario {
     this.world.net.heal();
     for (const member of members) {
       member.disk.options.syncMs = [0.1, 1];
+      member.disk.options.latencyMs = [0.02, 0.2];
       member.resume();
       this.restart(member);
     }

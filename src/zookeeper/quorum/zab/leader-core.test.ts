@@ -318,6 +318,26 @@ describe("a leader's broadcast", () => {
     expect(effects).toContainEqual(expect.objectContaining({ kind: "close", learner: 2, reason: expect.stringContaining("acknowledged") }));
   });
 
+  test("who takes in a long stream says nothing meanwhile, and is cut off only initLimit after it has stopped to take it in", () => {
+    const scene = new Scene().establish();
+    scene.join(3);
+    const kept: LeaderEffect[] = [];
+    for (let round = 0; round < 30; round++) {
+      scene.receive(2, { kind: "ping", zxid: z(3, 0), touched: [] });
+      scene.step({ kind: "streamed", learner: 3 });
+      kept.push(...scene.pass(100));
+    }
+    expect(kept).not.toContainEqual(expect.objectContaining({ kind: "close" }));
+    const gone: LeaderEffect[] = [];
+    for (let round = 0; round < 9; round++) {
+      scene.receive(2, { kind: "ping", zxid: z(3, 0), touched: [] });
+      gone.push(...scene.pass(100));
+    }
+    expect(gone).toContainEqual(expect.objectContaining({ kind: "close", learner: 3, reason: expect.stringContaining("silent") }));
+    // It may have gone before its last chunk was told of.
+    expect(scene.step({ kind: "streamed", learner: 3 })).toEqual([]);
+  });
+
   test("a follower that lags behind steadily, but goes on, is kept; its synchronization is no lag", () => {
     const scene = new Scene().establish();
     scene.propose(1);

@@ -28,6 +28,8 @@ export type LeaderInput =
   | { readonly kind: "connected"; readonly learner: LearnerId }
   | { readonly kind: "received"; readonly learner: LearnerId; readonly packet: LearnerPacket }
   | { readonly kind: "disconnected"; readonly learner: LearnerId }
+  /** It has taken in more of what it is brought up to date with. */
+  | { readonly kind: "streamed"; readonly learner: LearnerId }
   | { readonly kind: "acceptedEpochPersisted" }
   | { readonly kind: "currentEpochPersisted" }
   /** The log is on the disk up to here. */
@@ -192,6 +194,11 @@ export class LeaderCore {
       case "disconnected":
         this.#learners.delete(input.learner);
         return;
+      case "streamed": {
+        const learner = this.#learners.get(input.learner);
+        if (learner !== undefined) this.#heard(learner, now);
+        return;
+      }
       case "acceptedEpochPersisted":
         return this.#epochAccepted(now);
       case "currentEpochPersisted":

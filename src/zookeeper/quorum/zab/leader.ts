@@ -152,6 +152,7 @@ export class Leader {
       timers: this.#host.timers,
       limits: this.#options.limits,
       received: (packet) => this.#step({ kind: "received", learner, packet }),
+      streamed: () => this.#step({ kind: "streamed", learner }),
       closed: (reason) => {
         this.#host.log.info("a learner is gone", { learner, from: connection.remoteHost, reason });
         this.#links.delete(learner);

@@ -9,6 +9,8 @@ export interface LearnerLinkOptions {
   readonly timers: Timers;
   readonly limits: JuteLimits;
   received(packet: LearnerPacket): void;
+  /** The connection has taken more of a stream, and has room for the next of it. */
+  streamed(): void;
   /** Once, and last, unless this end closes. */
   closed(reason: string): void;
   /** Something unforeseen in a stream. */
@@ -100,6 +102,7 @@ export class LearnerLink {
       else this.#wake = resolve;
     });
     if (this.#closed) throw new OperationalError("ECANCELED", "the learner's connection is closed");
+    this.#options.streamed();
   }
 
   #continue(): void {

@@ -26,6 +26,8 @@ export interface Behind {
 }
 
 const FLUSH_BYTES = 64 * 1024;
+/** Or after this long: a learner takes a leader that is silent for lost, and many small files, or a slow disk, take longer to read than it waits. */
+const FLUSH_MS = 100;
 
 /** Sends learners what they lack of the leader's history. Sources: LearnerHandler.syncFollower, LearnerSnapshotThrottler. */
 export class Synchronizer {
@@ -79,11 +81,13 @@ export class Synchronizer {
   async #sendLog(output: Output, plan: SyncPlan & { readonly kind: "log" }, { lastZxid, observer }: Behind): Promise<void> {
     const { database, snapshotSizeFactor } = this.#options;
     const { walk, until, rest } = plan;
+    const { clock } = this.#host;
     const bytesMax = logBytesMax(snapshotSizeFactor, await database.newestSnapshotBytes());
-    if (bytesMax === undefined || (await database.logBytesFrom(lastZxid)) > bytesMax) return this.#sendSnapshot(output);
+    if (bytesMax === undefined || (bytesMax !== Number.POSITIVE_INFINITY && (await database.logBytesFrom(lastZxid)) > bytesMax)) return this.#sendSnapshot(output);
     let begun = false;
     let gathered: Buffer[] = [];
     let gatheredBytes = 0;
+    let flushedMs = clock.monotonicMs();
     const take = (transaction: CommittedTransaction): void => {
       if (walk.next(transaction.zxid) !== "send") return;
       gathered.push(...encodeCommitted(transaction, observer));
@@ -94,12 +98,13 @@ export class Synchronizer {
       begun = true;
       gathered = [];
       gatheredBytes = 0;
+      flushedMs = clock.monotonicMs();
       return output(chunks);
     };
     try {
       for await (const transactions of database.readLog(lastZxid, until)) {
         for (const { header, payload } of transactions) take({ zxid: header.zxid, payload });
-        if (gatheredBytes >= FLUSH_BYTES) await flush();
+        if (gatheredBytes >= FLUSH_BYTES || (gatheredBytes > 0 && clock.monotonicMs() - flushedMs >= FLUSH_MS)) await flush();
       }
     } catch (error) {
       // A file that has been purged meanwhile, or was damaged all along: the window does not join on to what was read.
