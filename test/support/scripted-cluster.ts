@@ -84,7 +84,7 @@ export class ScriptedCluster {
       }),
     );
     const { host } = this.node(id);
-    const server = new Server(host, { listenerName: "PLAINTEXT", host: undefined, port: 9092, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100 }, routes);
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: undefined, port: 9092, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsMax: 100 }, routes);
     await server.bind();
     server.process();
   }

@@ -17,6 +17,7 @@ import { Controller } from "../controller/controller.ts";
 import { GroupCoordinator, type GroupConfig } from "../coordinators/group/group-coordinator.ts";
 import { readDirectoryOwner, writeDirectoryOwner } from "../log/log-directory.ts";
 import { LogManager, logManagerDefaults } from "../log/log-manager.ts";
+import { ConnectionQuotas } from "../network/connection-quotas.ts";
 import { RequestMetrics } from "../network/request-metrics.ts";
 import { Server } from "../network/server.ts";
 import type { Route } from "../network/request.ts";
@@ -381,9 +382,10 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     await replication.settled();
   });
   const requests = new RequestMetrics();
+  const quotas = new ConnectionQuotas((address) => settings.config.maxConnectionsPerIpOverrides.get(address) ?? settings.config.maxConnectionsPerIp);
   const listeners: BoundListener[] = [];
   for (const endpoint of config.listeners) {
-    const server = new Server(host, serverOptions(settings, endpoint), routes, requests);
+    const server = new Server(host, serverOptions(settings, endpoint, quotas), routes, requests);
     await bind(server, endpoint);
     listeners.push({ endpoint, server });
     stops.push(() => server.close());
@@ -529,7 +531,7 @@ async function readOwners(host: Host, directories: readonly string[]): Promise<{
   return { owners, failed };
 }
 
-function serverOptions(settings: BrokerSettings, endpoint: Endpoint): ConstructorParameters<typeof Server>[1] {
+function serverOptions(settings: BrokerSettings, endpoint: Endpoint, quotas: ConnectionQuotas): ConstructorParameters<typeof Server>[1] {
   const { config } = settings;
   return {
     listenerName: endpoint.listenerName,
@@ -537,9 +539,7 @@ function serverOptions(settings: BrokerSettings, endpoint: Endpoint): Constructo
     port: endpoint.port,
     requestBytesMax: config.socketRequestMaxBytes,
     idleMsMax: config.connectionsMaxIdleMs,
-    get connectionsPerHostMax() {
-      return settings.config.maxConnectionsPerIp;
-    },
+    quotas,
     get connectionsMax() {
       const { maxConnections, listenerConnectionsMax } = settings.config;
       return Math.min(maxConnections, listenerConnectionsMax.get(endpoint.listenerName) ?? Infinity);

@@ -1,4 +1,5 @@
 import type { ConfigKey } from "../../lib/config/key.ts";
+import { repeated } from "../../lib/repeated.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { isInternalTopic } from "../protocol/internal-topics.ts";
 import type { BrokerConfig } from "./broker-config.ts";
@@ -79,11 +80,8 @@ function withChanges(
   table: Readonly<Record<string, ConfigKey<unknown>>>,
   check: Check,
 ): AlterOutcome {
-  const names = new Set(changes.map((change) => change.name));
-  if (names.size < changes.length) {
-    const twice = [...names].filter((name) => changes.filter((change) => change.name === name).length > 1);
-    return refused(ErrorCode.INVALID_REQUEST, `more than one change of ${twice.join(", ")}`);
-  }
+  const twice = repeated(changes.map((change) => change.name));
+  if (twice.size > 0) return refused(ErrorCode.INVALID_REQUEST, `more than one change of ${[...twice].join(", ")}`);
   const settings = new Map(current);
   for (const { name, value, configOperation } of changes) {
     if (configOperation === ConfigOperation.delete) {
@@ -113,12 +111,13 @@ function items(text: string): string[] {
 
 /** Each item of `taken` removes one of its equals. */
 function without(list: readonly string[], taken: readonly string[]): string[] {
-  const left = [...list];
-  for (const item of taken) {
-    const index = left.indexOf(item);
-    if (index !== -1) left.splice(index, 1);
-  }
-  return left;
+  const left = new Map<string, number>();
+  for (const item of taken) left.set(item, (left.get(item) ?? 0) + 1);
+  return list.filter((item) => {
+    const count = left.get(item) ?? 0;
+    if (count > 0) left.set(item, count - 1);
+    return count === 0;
+  });
 }
 
 /** `badValue`: the code for a value that is not allowed, which differs between requests. */

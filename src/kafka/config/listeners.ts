@@ -1,3 +1,4 @@
+import { repeated } from "../../lib/repeated.ts";
 /** Endpoints as settings, znodes and answers spell them. Source: core/src/main/scala/kafka/cluster/EndPoint.scala. */
 export interface Endpoint {
   /** Upper case. */
@@ -67,8 +68,4 @@ export function formatEndpoint(endpoint: Endpoint): string {
 
 export function splitList(text: string): string[] {
   return text.trim().split(/\s*,\s*/).filter((item) => item !== "");
-}
-
-function repeated<T>(items: readonly T[]): T[] {
-  return [...new Set(items.filter((item, index) => items.indexOf(item) !== index))];
 }

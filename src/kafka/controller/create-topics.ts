@@ -1,5 +1,6 @@
 import type { Decoded } from "../../codec/schema.ts";
 import type { Random } from "../../host/random.ts";
+import { repeated } from "../../lib/repeated.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import type { createTopicsRequest } from "../protocol/messages/create-topics.ts";
 import type { EntityConfig } from "../znodes/config.ts";
@@ -46,11 +47,10 @@ export const partitionsMax = topicBytesMax / '"0":[1],'.length;
  * assignment, settings. Source: KafkaApis.scala (handleCreateTopicsRequest), AdminManager.scala, AdminZkClient.scala.
  */
 export function planTopics(requested: readonly CreatableTopic[], rules: TopicRules): TopicPlan[] {
-  const timesNamed = new Map<string, number>();
-  for (const { name } of requested) timesNamed.set(name, (timesNamed.get(name) ?? 0) + 1);
-  const topics = new Set(rules.topics);
+  const twice = repeated(requested.map(({ name }) => name));
+  const topics = new TopicNames(rules.topics);
   return requested.map((topic) => {
-    const plan = (timesNamed.get(topic.name) ?? 0) > 1 ? refuse(topic, ErrorCode.INVALID_REQUEST, "the request names the topic more than once") : planTopic(topic, topics, rules);
+    const plan = twice.has(topic.name) ? refuse(topic, ErrorCode.INVALID_REQUEST, "the request names the topic more than once") : planTopic(topic, topics, rules);
     // Two topics of one request must not collide either, where the first is made before the second is looked at.
     if (plan.kind === "create" && !rules.validateOnly) topics.add(topic.name);
     return plan;
@@ -75,7 +75,7 @@ export function topicNameProblem(name: string): string | undefined {
   return /^[a-zA-Z0-9._-]+$/.test(name) ? undefined : "a topic's name may hold ASCII letters, digits, '.', '_' and '-' only";
 }
 
-function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: TopicRules): TopicPlan {
+function planTopic(topic: CreatableTopic, topics: TopicNames, rules: TopicRules): TopicPlan {
   if (!rules.mayCreate(topic.name)) return refuse(topic, ErrorCode.TOPIC_AUTHORIZATION_FAILED, "not authorized to create the topic");
   if (topics.has(topic.name)) return refuse(topic, ErrorCode.TOPIC_ALREADY_EXISTS, `topic ${topic.name} exists`);
   const nulls = topic.configs.filter((config) => config.value === null).map((config) => config.name);
@@ -94,7 +94,7 @@ function planTopic(topic: CreatableTopic, topics: ReadonlySet<string>, rules: To
   }
   const nameProblem = topicNameProblem(topic.name);
   if (nameProblem !== undefined) return refuse(topic, ErrorCode.INVALID_TOPIC_EXCEPTION, nameProblem);
-  const colliding = collidingTopics(topic.name, topics);
+  const colliding = topics.colliding(topic.name);
   if (colliding.length > 0) return refuse(topic, ErrorCode.INVALID_TOPIC_EXCEPTION, `but for '.' and '_' its name is that of ${colliding.join(", ")}`);
   if (manual) {
     const assigned = new Map(topic.assignments.map(({ partitionIndex, brokerIds }) => [partitionIndex, brokerIds]));
@@ -121,11 +121,32 @@ export const placementErrors = {
   racks: ErrorCode.UNKNOWN_SERVER_ERROR,
 } as const;
 
-/** Metrics take '.' for '_'. */
-function collidingTopics(name: string, topics: ReadonlySet<string>): string[] {
-  if (!/[._]/.test(name)) return [];
-  const flat = name.replaceAll(".", "_");
-  return [...topics].filter((topic) => topic.replaceAll(".", "_") === flat);
+class TopicNames {
+  /** By the name that metrics have, which take '.' for '_'. */
+  readonly #byFlatName = new Map<string, Set<string>>();
+
+  constructor(names: Iterable<string>) {
+    for (const name of names) this.add(name);
+  }
+
+  add(name: string): void {
+    const flat = flatName(name);
+    const alike = this.#byFlatName.get(flat);
+    if (alike === undefined) this.#byFlatName.set(flat, new Set([name]));
+    else alike.add(name);
+  }
+
+  has(name: string): boolean {
+    return this.#byFlatName.get(flatName(name))?.has(name) === true;
+  }
+
+  colliding(name: string): string[] {
+    return [...(this.#byFlatName.get(flatName(name)) ?? [])];
+  }
+}
+
+function flatName(name: string): string {
+  return name.replaceAll(".", "_");
 }
 
 /** The brokers need not be alive. */

@@ -7,7 +7,8 @@ import { fetch } from "../protocol/messages/fetch.ts";
 import { metadata } from "../protocol/messages/metadata.ts";
 import { produce } from "../protocol/messages/produce.ts";
 import { closeConnection, noResponse, route, type Route } from "./request.ts";
-import { Server } from "./server.ts";
+import { ConnectionQuotas } from "./connection-quotas.ts";
+import { Server, type ServerOptions } from "./server.ts";
 
 const host = realHost({ logLevel: "silent" });
 const closing: (() => unknown)[] = [];
@@ -15,10 +16,10 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-async function serve(routes: readonly Route[], limits?: { readonly connectionsPerHostMax: number }): Promise<Server> {
+async function serve(routes: readonly Route[], limits?: Pick<ServerOptions, "quotas">): Promise<Server> {
   const server = new Server(
     host,
-    { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100, ...limits },
+    { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1000, idleMsMax: 0, connectionsMax: 100, ...limits },
     routes,
   );
   await server.bind();
@@ -210,7 +211,7 @@ describe("what can't be served", () => {
   });
 
   test("before it processes requests a server takes in no more than a connection may hold", async () => {
-    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1 << 20, idleMsMax: 0, connectionsPerHostMax: 9, connectionsMax: 9 }, [versions]);
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1 << 20, idleMsMax: 0, connectionsMax: 9 }, [versions]);
     await server.bind();
     closing.push(() => server.close());
     const { connection } = await raw(server);
@@ -228,14 +229,19 @@ describe("what can't be served", () => {
     expect(connection.bufferedBytes).toBeGreaterThan(20 << 20);
   });
 
-  test("a connection over max.connections.per.ip is closed without a byte", async () => {
-    const server = await serve([versions], { connectionsPerHostMax: 1 });
-    const first = await connect(server);
+  test("a connection over what its address may have is closed without a byte, whichever listener it goes to", async () => {
+    const quotas = new ConnectionQuotas((address) => (address === "127.0.0.1" ? 1 : 0));
+    const servers = [await serve([versions], { quotas }), await serve([versions], { quotas })] as const;
+    const first = await connect(servers[0]);
     await first.send(apiVersions, 0, {});
-    const { received, closed } = await raw(server);
-    await closed;
-    expect(received()).toBe("");
+    for (const server of servers) {
+      const { received, closed } = await raw(server);
+      await closed;
+      expect(received()).toBe("");
+    }
     first.close();
+    await expect.poll(() => quotas.countOf("127.0.0.1"), { timeout: 30_000 }).toBe(0);
+    await (await connect(servers[1])).send(apiVersions, 0, {});
   });
 });
 
@@ -243,7 +249,7 @@ describe("memory that is lent", () => {
   const records = Buffer.alloc(50_000, 7);
   const producing = { transactionalId: null, acks: 1, timeoutMs: 1000, topicData: [{ name: "t", partitionData: [{ index: 0, records: [records] }] }] };
   const serveLarge = async (one: Route): Promise<BrokerConnection> => {
-    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 100, connectionsMax: 100 }, [one]);
+    const server = new Server(host, { listenerName: "PLAINTEXT", host: "127.0.0.1", port: 0, requestBytesMax: 1_000_000, idleMsMax: 0, connectionsMax: 100 }, [one]);
     await server.bind();
     server.process();
     closing.push(() => server.close());

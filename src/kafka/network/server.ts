@@ -10,6 +10,7 @@ import { FrameDecoder } from "../../lib/frames.ts";
 import { encodeFrame } from "../protocol/frame.ts";
 import { requestHeader, requestHeaderVersion, responseHeader, responseHeaderVersion } from "../protocol/header.ts";
 import { closeConnection, noResponse, type Reply, type RequestContext, type Route } from "./request.ts";
+import type { ConnectionQuotas } from "./connection-quotas.ts";
 import { RequestMetrics, type ApiMetrics } from "./request-metrics.ts";
 import type { Api } from "../protocol/api.ts";
 
@@ -28,8 +29,8 @@ export interface ServerOptions {
   readonly requestBytesMax: number;
   /** connections.max.idle.ms; 0 or less: never. */
   readonly idleMsMax: number;
-  /** max.connections.per.ip */
-  readonly connectionsPerHostMax: number;
+  /** Of all listeners together; undefined: no address has a limit of its own. */
+  readonly quotas?: ConnectionQuotas;
   /** max.connections */
   readonly connectionsMax: number;
 }
@@ -46,7 +47,6 @@ export class Server {
   readonly #routes: ReadonlyMap<number, Route>;
   readonly #metrics: RequestMetrics;
   readonly #connections = new Set<ServerConnection>();
-  readonly #connectionsByHost = new Map<string, number>();
   #listener: Listener | undefined;
   #idleTimer: Timer | undefined;
   #connectionCount = 0;
@@ -87,13 +87,13 @@ export class Server {
   }
 
   #accept(connection: Connection): void {
-    const sameHost = this.#connectionsByHost.get(connection.remoteHost) ?? 0;
-    if (sameHost >= this.#options.connectionsPerHostMax || this.#connections.size >= this.#options.connectionsMax) {
-      this.#log.info("too many connections, closing the newest", { from: connection.remoteHost, open: this.#connections.size, openFromThere: sameHost });
+    const { quotas, connectionsMax } = this.#options;
+    const { remoteHost } = connection;
+    if (this.#connections.size >= connectionsMax || quotas?.take(remoteHost) === false) {
+      this.#log.info("too many connections, closing the newest", { from: remoteHost, open: this.#connections.size, openFromThere: quotas?.countOf(remoteHost) });
       connection.destroy();
       return;
     }
-    this.#connectionsByHost.set(connection.remoteHost, sameHost + 1);
     const number = this.#connectionCount++;
     const id = `${connection.localHost}:${connection.localPort}-${connection.remoteHost}:${connection.remotePort}-${number}`;
     const served = new ServerConnection({
@@ -108,9 +108,7 @@ export class Server {
       metrics: this.#metrics,
       onClose: () => {
         this.#connections.delete(served);
-        const left = (this.#connectionsByHost.get(connection.remoteHost) ?? 1) - 1;
-        if (left > 0) this.#connectionsByHost.set(connection.remoteHost, left);
-        else this.#connectionsByHost.delete(connection.remoteHost);
+        quotas?.giveBack(remoteHost);
       },
     });
     this.#connections.add(served);
@@ -184,6 +182,7 @@ class ServerConnection {
   #ended = false;
   #paused = false;
   #advancing = false;
+  /** When something came in, was answered or went out last. */
   idleSince: number;
 
   constructor(options: ConnectionOptions) {
@@ -196,7 +195,10 @@ class ServerConnection {
     this.#options.connection.start({
       data: (chunk) => this.#receive(chunk),
       chunksAreLent: true,
-      drain: () => this.#advance(),
+      drain: () => {
+        this.idleSince = this.#options.host.clock.monotonicMs();
+        this.#advance();
+      },
       close: () => {
         this.#ended = true;
         this.#dropPending();
@@ -299,6 +301,7 @@ class ServerConnection {
 
   #complete(slot: Slot, frame: Buffer, correlationId: number, version: number, reply: Reply<Api>, completedMs: number): void {
     slot.completedMs = completedMs;
+    this.idleSince = completedMs;
     const { route } = slot;
     if (route.returnsFrame) this.#options.host.buffers.release(frame);
     if (route.returns !== undefined && typeof reply !== "symbol") slot.left = () => route.returns?.(reply, version);

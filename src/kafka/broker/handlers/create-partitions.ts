@@ -1,4 +1,5 @@
 import type { Input } from "../../../codec/schema.ts";
+import { repeated } from "../../../lib/repeated.ts";
 import { route, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
 import { createPartitions, type createPartitionsResponse } from "../../protocol/messages/create-partitions.ts";
@@ -21,12 +22,13 @@ export function createPartitionsRoute(services: CreatePartitionsServices): Route
   return route(createPartitions, async ({ topics, timeoutMs, validateOnly }) => {
     const deleting = services.deleting();
     const byName = new Map(topics.map((topic) => [topic.name, topic]));
+    const twice = repeated(topics.map((topic) => topic.name));
 
     const one = async (topic: (typeof topics)[number]): Promise<Result> => {
       const { name } = topic;
       const failed = (errorCode: ErrorCode, errorMessage: string | null = null): Result => ({ name, errorCode, errorMessage });
       if (deleting === undefined) return failed(ErrorCode.NOT_CONTROLLER);
-      if (topics.filter((other) => other.name === name).length > 1) return failed(ErrorCode.INVALID_REQUEST, `topic ${name} is named more than once`);
+      if (twice.has(name)) return failed(ErrorCode.INVALID_REQUEST, `topic ${name} is named more than once`);
       if (deleting.has(name)) return failed(ErrorCode.INVALID_TOPIC_EXCEPTION, `topic ${name} is being deleted`);
       const growth = await services.topics.addPartitions(topic, validateOnly);
       if (growth.kind === "refused") return failed(growth.errorCode, growth.message);

@@ -1,4 +1,5 @@
 import type { Input } from "../../../codec/schema.ts";
+import { repeated } from "../../../lib/repeated.ts";
 import { route, type Route } from "../../network/request.ts";
 import { ErrorCode } from "../../protocol/error-codes.ts";
 import { listOffsets, type listOffsetsResponse } from "../../protocol/messages/list-offsets.ts";
@@ -28,8 +29,7 @@ export function listOffsetsRoute(replicas: ReplicaManager): Route {
     const fromConsumer = request.replicaId === CONSUMER;
     const bound: ReadBound = !fromConsumer ? "end" : request.isolationLevel === READ_COMMITTED ? "lastStableOffset" : "highWatermark";
     const leaderOnly = request.replicaId !== DEBUGGING;
-    const named = request.topics.flatMap((topic) => topic.partitions.map((partition) => `${topic.name}-${partition.partitionIndex}`));
-    const twice = new Set(named.filter((name, index) => named.indexOf(name) !== index));
+    const twice = repeated(request.topics.flatMap((topic) => topic.partitions.map((partition) => `${topic.name}-${partition.partitionIndex}`)));
 
     const answer = async (topic: string, asked: (typeof request.topics)[number]["partitions"][number]): Promise<Answer> => {
       const { partitionIndex, currentLeaderEpoch, timestamp, maxNumOffsets } = asked;

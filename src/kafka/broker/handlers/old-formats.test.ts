@@ -54,7 +54,7 @@ class Stage {
         fetchBytesMax: FETCH_BYTES_MAX,
       }),
     ];
-    const limits = { requestBytesMax: 10_000_000, idleMsMax: 0, connectionsPerHostMax: 10, connectionsMax: 10 };
+    const limits = { requestBytesMax: 10_000_000, idleMsMax: 0, connectionsMax: 10 };
     const server = new Server(host, { listenerName: "L", host: undefined, port: 9092, ...limits }, routes);
     await stage.bench.settle(server.bind());
     server.process();

@@ -20,7 +20,7 @@ export class Served {
   }
 
   static async start(routes: readonly Route[], world: World = new World({ seed: 5 })): Promise<Served> {
-    const limits = { requestBytesMax: 1_000_000, idleMsMax: 0, connectionsPerHostMax: 10, connectionsMax: 10 };
+    const limits = { requestBytesMax: 1_000_000, idleMsMax: 0, connectionsMax: 10 };
     const server = new Server(world.addNode("broker").host, { listenerName: LISTENER, host: undefined, port: 9092, ...limits }, routes);
     await world.settle(server.bind());
     server.process();

@@ -116,7 +116,7 @@ export const serverKeys = {
   "socket.receive.buffer.bytes": int(102_400, { importance: "high", doc: "The system's receive buffer of a client's socket", noEffect: noSocketBuffers }),
   "socket.request.max.bytes": int(104_857_600, { importance: "high", min: 1, doc: "The largest request, in bytes; a connection that sends a larger one is closed" }),
   "max.connections.per.ip": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many connections one address may have" }),
-  "max.connections.per.ip.overrides": string("", { update: "cluster-wide", doc: "Other limits for certain addresses, as address:number separated by commas", noEffect: notYet }),
+  "max.connections.per.ip.overrides": string("", { update: "cluster-wide", doc: "Other limits for certain addresses, as address:number separated by commas" }),
   "max.connections": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many connections the broker accepts in all, or one listener where its name is put before" }),
   "max.connection.creation.rate": int(2_147_483_647, { update: "cluster-wide", min: 0, doc: "How many new connections a second the broker accepts", noEffect: notYet }),
   "connections.max.idle.ms": long(600_000, { doc: "After how long without a request a connection is closed" }),
