@@ -13,7 +13,7 @@ export interface Mutation {
 /** A test that must fail. */
 export interface Scenario {
   /** Under sim, without its ending. */
-  readonly file: "cluster-scenarios" | "kafka-incidents" | "zookeeper-incidents";
+  readonly file: "cluster-scenarios" | "ensemble-scenarios" | "kafka-incidents" | "zookeeper-incidents";
   /** The beginning of its title; no other has it. */
   readonly title: string;
 }
@@ -67,6 +67,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "a follower accepts the epoch of a leader that was replaced", file: LEARNER, find: "if (epoch < this.#accepted)", replace: "if (false)", by: { file: "zookeeper-incidents", title: "a member that has accepted a later epoch does not follow a leader of an earlier one" } },
   { name: "a leader does not hear of a longer history than its own", file: LEADER, find: "if (currentEpoch > own.currentEpoch || (currentEpoch === own.currentEpoch && lastZxid > own.lastZxid))", replace: "if (false)", by: { file: "zookeeper-incidents", title: "a leader that meets a longer history than its own" } },
   { name: "a member does not cut what its leader does not have", file: LEARNER, find: 'this.#effects.push({ kind: "truncate", zxid });', replace: "this.#busy = false;", by: "ensemble" },
+  { name: "a leader says nothing while it reads its log for a learner", file: "zookeeper/quorum/zab/synchronizer.js", find: "(gatheredBytes > 0 && clock.monotonicMs() - flushedMs >= FLUSH_MS)", replace: "false", by: { file: "ensemble-scenarios", title: "a member that was away for long is brought up to date from many small log files" } },
   { name: "a follower answers a sync by itself", file: "zookeeper/server/learner-term.js", find: "sync(request) {\n        this.#learner.request(request);", replace: "sync(request) {\n        this.#commits?.synced();", by: "ensemble" },
   { name: "a leader without a quorum goes on", file: LEADER, find: "if (this.#halfTicks % 2 === 0 && !this.#isQuorum(this.#present()))", replace: "if (false)", by: "ensemble" },
   // Sessions, watches, trees
