@@ -444,6 +444,33 @@ describe("what is answered", () => {
     expect(bench.world.nowMs).toBeLessThan(1000);
   });
 
+  test("a follower that has to fetch another partition from here does not wait for news of the others: until it names that one, for a second at most", async () => {
+    const bench = new Bench();
+    bench.led();
+    const [session, other] = [await bench.session({ "t-0": {} }), await bench.session({ "t-0": {} }, { replicaId: 3 })];
+    const waited = async (asked: Parameters<FollowerSession["fetch"]>[0] = {}): Promise<number> => {
+      const begunMs = bench.nowMs;
+      expect(await session.fetch(asked, { maxWaitMs: 500 })).toEqual("u-0" in asked ? { "u-0": "[] hw 0 from 0" } : {});
+      return Math.round(bench.nowMs - begunMs);
+    };
+    const waiting = Outcome.of(session.start({}, { maxWaitMs: 500 }));
+    const elsewhere = Outcome.of(other.start({}, { maxWaitMs: 500 }));
+    await bench.run(100);
+    bench.led({}, "u");
+    bench.sessions.expect("u-0", [2]);
+    await bench.run(1);
+    expect([waiting.value !== "waiting", elsewhere.value]).toEqual([true, "waiting"]);
+    // The controller has not told it yet.
+    expect([await waited(), await waited()]).toEqual([10, 10]);
+    await waited({ "u-0": {} });
+    expect(await waited()).toBe(500);
+    // It never comes.
+    bench.sessions.expect("v-0", [2]);
+    expect(await waited()).toBe(10);
+    await bench.run(1000);
+    expect(await waited()).toBe(500);
+  });
+
   test("who has no replica reads nothing, and does not spin: high watermark and start, when the time is over", async () => {
     const bench = new Bench({ tailBytesMax: 0 });
     const t = bench.led({ replicas: [1, 3] });

@@ -46,6 +46,9 @@ const NO_SESSION = 0;
 const INITIAL_EPOCH = 0;
 const FINAL_EPOCH = -1;
 const EPOCH_MAX = 0x7fff_ffff;
+/** How long a follower may take to hear from the controller what this broker has heard, and how long its fetches wait meanwhile. */
+const EXPECTED_MS = 1000;
+const WAIT_MS_MAX_WHILE_EXPECTED = 10;
 const nothing = (): void => undefined;
 const FROM_LEADER = { bound: "end", leaderOnly: true } as const;
 
@@ -60,6 +63,12 @@ interface Entry {
   /** What the follower has been told; -1: nothing yet, or an error last. */
   sentHighWatermark: number;
   sentLogStart: number;
+}
+
+/** What a follower is about to fetch and does not yet, by `topic-partition`. */
+interface Expected {
+  readonly names: Set<string>;
+  untilMs: number;
 }
 
 /** A request that waits for more. */
@@ -102,6 +111,8 @@ export class FollowerSessions {
   readonly #byOwner = new Map<string, Session>();
   /** Of one request each. */
   readonly #transient = new Set<Session>();
+  /** By replica. */
+  readonly #expected = new Map<number, Expected>();
 
   constructor(options: FollowerSessionsOptions) {
     this.#options = options;
@@ -121,6 +132,7 @@ export class FollowerSessions {
     const session = isFull ? this.#begin(request) : this.#goOn(request);
     if (typeof session === "number") return { errorCode: session, sessionId: NO_SESSION, partitions: [] };
     update(session, request);
+    this.#arrived(request);
     if (session.entries.size === 0) {
       this.#drop(session);
       return { errorCode: ErrorCode.NONE, sessionId: NO_SESSION, partitions: [] };
@@ -135,6 +147,24 @@ export class FollowerSessions {
       if (this.#transient.delete(session)) for (const entry of session.entries.values()) entry.unwatch();
       else if (session.state === "answering") session.state = "idle";
     }
+  }
+
+  /**
+   * These replicas have to fetch a partition from here from now on, and hear of it at about this time. No fetch of theirs
+   * waits for news of other partitions meanwhile: a new topic would have its first record committed only after
+   * replica.fetch.wait.max.ms, as with Apache's.
+   */
+  expect(name: string, replicaIds: readonly number[]): void {
+    const untilMs = this.#options.clock.monotonicMs() + EXPECTED_MS;
+    for (const replicaId of replicaIds) {
+      const expected = this.#expected.get(replicaId);
+      if (expected === undefined) this.#expected.set(replicaId, { names: new Set([name]), untilMs });
+      else {
+        expected.names.add(name);
+        expected.untilMs = untilMs;
+      }
+    }
+    for (const session of [...this.#sessions.values(), ...this.#transient]) if (replicaIds.includes(session.replicaId)) session.wait?.finish();
   }
 
   /** Ends all waits and forgets all sessions. */
@@ -204,6 +234,13 @@ export class FollowerSessions {
 
   // ---- one request
 
+  #arrived({ replicaId, partitions }: FollowerFetch): void {
+    const expected = this.#expected.get(replicaId);
+    if (expected === undefined) return;
+    for (const { topic, partition } of partitions) expected.names.delete(partitionName(topic, partition));
+    if (expected.names.size === 0 || expected.untilMs < this.#options.clock.monotonicMs()) this.#expected.delete(replicaId);
+  }
+
   /** What the request says of its partitions: how far the follower is, where the leader can tell. */
   #acknowledge(session: Session): void {
     const { replicaId, clock } = session;
@@ -241,7 +278,8 @@ export class FollowerSessions {
     }
     if (isDue || bytes >= minBytes) return first;
     for (const entry of first.keys()) session.dirty.add(entry);
-    await this.#untilWorthReading(session, { minBytes, maxWaitMs: request.maxWaitMs });
+    const maxWaitMs = this.#expected.has(session.replicaId) ? Math.min(request.maxWaitMs, WAIT_MS_MAX_WHILE_EXPECTED) : request.maxWaitMs;
+    await this.#untilWorthReading(session, { minBytes, maxWaitMs });
     // Not one more acknowledgement: what the follower has was known when it asked.
     return isGone(session) ? undefined : readDirty(session, request.maxBytes);
   }

@@ -205,9 +205,10 @@ export class ReplicaManager {
       item.error = this.#mayBecome(item);
       const partition = this.#partitions.get(item.name);
       if (item.error !== ErrorCode.NONE || partition === undefined || partition === "offline") continue;
-      const { leader, leaderEpoch } = item.state;
+      const { leader, leaderEpoch, replicas } = item.state;
       partition.become(item.state);
       this.#tellRole(partition);
+      if (leader === brokerId) this.sessions.expect(item.name, replicas.filter((id) => id !== brokerId));
       if (leader < 0 || leader === brokerId) continue;
       const others = followed.get(leader);
       if (others === undefined) followed.set(leader, [{ replica: partition, leaderEpoch }]);
