@@ -290,7 +290,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
   });
   const inSyncMin = (partition: Partition): number => topicConfigs.of(partition.topic).minInsyncReplicas;
   const topicIds = new TopicIds(zookeeper, clusterId);
-  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [] });
+  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: config.numPartitions, replicationFactor: config.defaultReplicationFactor, controllerTopics: () => controller?.topics ?? [], whenTold: async (msMax) => controller?.whenTold(msMax) });
   const offsetsTopic = new OffsetsTopic({ zookeeper, metadata, topics, config, log });
   const groups = new GroupCoordinator({ host, config: groupConfigOf(config), replicas: () => manager, inSyncMin, partitionCount: () => offsetsTopic.partitionCount() });
   const manager = new ReplicaManager({
@@ -355,7 +355,7 @@ async function start(options: BrokerOptions, stops: (() => Promise<void>)[]): Pr
     describeConfigsRoute({ brokerId, metadata, settings, zookeeper }),
     alterConfigsRoute(configAdmin),
     incrementalAlterConfigsRoute(configAdmin),
-    findCoordinatorRoute({ metadata, offsetsTopic, zookeeper }),
+    findCoordinatorRoute({ metadata, topics, offsetsTopic, zookeeper }),
     joinGroupRoute(groups),
     syncGroupRoute(groups),
     heartbeatRoute(groups),

@@ -32,7 +32,7 @@ async function stage(brokers: readonly TestBroker[], config: { readonly partitio
   } as unknown as ZooKeeperSession;
   await zookeeper.run(createPersistentPaths());
   const metadata = metadataOf(brokers, {});
-  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 1, replicationFactor: 1, controllerTopics: () => [] });
+  const topics = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 1, replicationFactor: 1, controllerTopics: () => [], whenTold: () => Promise.resolve() });
   const sizes = { offsetsTopicNumPartitions: config.partitions ?? 5, offsetsTopicReplicationFactor: config.replicas ?? 2, offsetsTopicSegmentBytes: 4096 };
   const offsetsTopic = new OffsetsTopic({ zookeeper, metadata, topics, config: sizes, log: host.log });
   const lines = (): string[] => node.log.lines().filter((line) => line.includes(OFFSETS));

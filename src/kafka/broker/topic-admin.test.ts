@@ -8,6 +8,7 @@ import { ZkCode } from "../znodes/requests.ts";
 import type { ZooKeeperSession } from "../znodes/zookeeper-session.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { TopicAdmin } from "./topic-admin.ts";
+import { metadataOf, tell } from "./testing/served.ts";
 
 /** Where ZooKeeper holds no topic and every write succeeds. */
 function stage(racks: readonly (string | null)[]) {
@@ -29,7 +30,7 @@ function stage(racks: readonly (string | null)[]) {
       }
     },
   } as unknown as ZooKeeperSession;
-  const admin = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 16, replicationFactor: 2, controllerTopics: () => [] });
+  const admin = new TopicAdmin({ host, zookeeper, metadata, numPartitions: 16, replicationFactor: 2, controllerTopics: () => [], whenTold: () => Promise.resolve() });
   return { admin, written };
 }
 
@@ -51,4 +52,17 @@ test("where every broker has a rack, auto-creation spreads over them", async () 
   const { admin, written } = stage(["a", "a", "b", "b"]);
   expect(await admin.createWithDefaults("t")).toBe(ErrorCode.NONE);
   for (const replicas of replicasOf(written[0])) expect(new Set(replicas.map((broker) => (broker <= 2 ? "a" : "b"))).size).toBe(2);
+});
+
+test("a topic is created once every broker has heard of it too, but no more than half a second after this one", async () => {
+  for (const [answers, expected] of [["late", 120], ["never", 600]] as const) {
+    const world = new World({ seed: 5 });
+    const { host } = world.addNode("controller");
+    const metadata = metadataOf([{ id: 1 }], {});
+    const whenTold = (msMax: number): Promise<void> => new Promise((resolve) => void host.timers.after(answers === "late" ? 20 : msMax, resolve));
+    const admin = new TopicAdmin({ host, zookeeper: {} as ZooKeeperSession, metadata, numPartitions: 1, replicationFactor: 1, controllerTopics: () => [], whenTold });
+    world.after(100, () => tell(metadata, [{ id: 1 }], { t: [1] }));
+    expect([await world.settle(admin.whenCreated("t", 1, 5000)), Math.round(world.nowMs)]).toEqual([true, expected]);
+    expect(await world.settle(admin.whenCreated("u", 1, 50))).toBe(false);
+  }
 });

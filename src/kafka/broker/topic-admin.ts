@@ -21,7 +21,12 @@ export interface TopicAdminOptions {
   readonly replicationFactor: number;
   /** Topics that only the controller knows of: those that are being deleted. Empty elsewhere. */
   controllerTopics(): Iterable<string>;
+  /** On the controller, every broker has heard what it is to be told by now, or `msMax` are over. At once elsewhere. */
+  whenTold(msMax: number): Promise<void>;
 }
+
+/** How long a broker that does not answer the controller may hold up what was created. */
+const TOLD_MS_MAX = 500;
 
 /** The outcome for one topic. */
 export type TopicOutcome =
@@ -103,13 +108,19 @@ export class TopicAdmin {
     return this.#options.zookeeper.run(queueTopicDeletion(name));
   }
 
-  /** True once so many partitions of the topic are known and each has a leader in this broker's metadata; false after `timeoutMs`. */
-  whenCreated(name: string, count: number, timeoutMs: number): Promise<boolean> {
+  /**
+   * True once so many partitions of the topic are known and each has a leader in this broker's metadata; false after
+   * `timeoutMs`. Where this is the controller, other brokers know them too, unless one does not answer: a client that asks
+   * any of them next finds the topic, which Apache's leaves to luck.
+   */
+  async whenCreated(name: string, count: number, timeoutMs: number): Promise<boolean> {
     const { metadata } = this.#options;
-    return this.#within(timeoutMs, () => {
+    const created = await this.#within(timeoutMs, () => {
       const partitions = metadata.partitions(name);
       return partitions.length >= count && partitions.every((partition) => partition.leader >= 0);
     });
+    if (created) await this.#options.whenTold(Math.min(timeoutMs, TOLD_MS_MAX));
+    return created;
   }
 
   /** True once this broker's metadata knows nothing of the topic; false after `timeoutMs`. */

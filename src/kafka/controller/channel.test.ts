@@ -35,6 +35,23 @@ test("an answer that comes after the channel is closed counts for nothing", asyn
   expect([sent(), answered.length]).toEqual([1, 0]);
 });
 
+test("who waits until the broker has been told waits for what is queued by then, and for no longer than the channel is open", async () => {
+  const { world, channel, answered } = stage("answer");
+  const told: string[] = [];
+  void channel.told().then(() => told.push(`nothing: ${answered.length}`));
+  channel.push(request);
+  channel.push(request);
+  void channel.told().then(() => told.push(`two: ${answered.length}`));
+  channel.push({ api: "stopReplica", body: { controllerId: 1, controllerEpoch: 1, deletePartitions: false, ungroupedPartitions: [], topics: [], topicStates: [] } });
+  void channel.told().then(() => told.push(`all: ${answered.length}`));
+  const running = channel.run();
+  await world.run({ forMs: 25 });
+  expect(told).toEqual(["nothing: 0", "two: 2"]);
+  channel.close();
+  await world.settle(running);
+  expect(told).toEqual(["nothing: 0", "two: 2", "all: 2"]);
+});
+
 test("a channel closed between two attempts ends at once", async () => {
   const { world, channel, sent } = stage("failure");
   channel.push(request);

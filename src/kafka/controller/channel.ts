@@ -28,6 +28,9 @@ export class BrokerChannel {
   readonly #onResponse: (exchange: ControlExchange) => void;
   /** The first is under way. */
   readonly #queue: (ControlRequest | MetadataUpdates)[] = [];
+  /** Who waits until so many requests are answered, in order. */
+  readonly #waiting: { readonly answered: number; readonly resolve: () => void }[] = [];
+  #answered = 0;
   #closed = false;
   #running = false;
   /** The last attempt failed, which has been said. */
@@ -47,6 +50,12 @@ export class BrokerChannel {
     return !this.#running;
   }
 
+  /** Resolves when the broker has answered all that it is to be told by now, or the channel is closed. */
+  told(): Promise<void> {
+    if (this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ answered: this.#answered + this.#queue.length, resolve }));
+  }
+
   /** Ends when the queue is empty or the channel closed. */
   async run(): Promise<void> {
     if (this.#running) return;
@@ -57,6 +66,8 @@ export class BrokerChannel {
         const exchange = await exchangeOver(this.#link, request);
         if (this.#closed) break;
         this.#queue.shift();
+        this.#answered++;
+        while ((this.#waiting[0]?.answered ?? Infinity) <= this.#answered) this.#waiting.shift()?.resolve();
         if (this.#silent) this.#log.info("the broker answers the controller again", { api: request.api, queued: this.#queue.length });
         this.#silent = false;
         this.#onResponse(exchange);
@@ -73,6 +84,7 @@ export class BrokerChannel {
   close(): void {
     this.#closed = true;
     this.#queue.length = 0;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
     this.#link.close();
     this.#wake?.();
   }

@@ -86,6 +86,14 @@ export class Controller {
     return this.#state.active ? this.#state.context.deletionQueued : undefined;
   }
 
+  /** Resolves when every broker has heard what it is to be told by now, or after `msMax`: one may not answer. At once where this broker is not the controller. */
+  async whenTold(msMax: number): Promise<void> {
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => (timer = this.#options.host.timers.after(msMax, resolve)));
+    await Promise.race([late, Promise.all(Array.from(this.#channels.values(), (channel) => channel.told()))]);
+    timer?.cancel();
+  }
+
   start(): void {
     this.#unlisten = this.#options.zookeeper.listen({
       watch: (fired) => {

@@ -27,7 +27,7 @@ async function stage({ isController = true } = {}) {
   run(createWithParents(paths.topic("t"), encodeTopic({ partitions: new Map([[0, assign([1])]]), rest: {} })));
   const world = new World({ seed: 5 });
   const metadata = metadataOf(BROKERS, { t: [1] });
-  const topics = new TopicAdmin({ host: world.addNode("admin").host, zookeeper, metadata, numPartitions: 1, replicationFactor: 1, controllerTopics: () => [] });
+  const topics = new TopicAdmin({ host: world.addNode("admin").host, zookeeper, metadata, numPartitions: 1, replicationFactor: 1, controllerTopics: () => [], whenTold: () => Promise.resolve() });
   const served = await Served.start([createPartitionsRoute({ topics, deleting: () => (isController ? new Set(["gone"]) : undefined) })], world);
   const count = (): number => decodeTopic("t", zk.data(paths.topic("t")) ?? null).partitions.size;
   return { served, metadata, count };

@@ -34,9 +34,16 @@ async function stage(topics: Readonly<Record<string, readonly number[]>>, partit
     },
     partitionCount: () => Promise.resolve(partitions),
   };
-  const served = await Served.start([findCoordinatorRoute({ metadata, offsetsTopic, zookeeper })]);
+  const made = { waits: 0, answer: (): boolean => false };
+  const topicsMade = {
+    whenCreated: () => {
+      made.waits++;
+      return Promise.resolve(made.answer());
+    },
+  };
+  const served = await Served.start([findCoordinatorRoute({ metadata, topics: topicsMade, offsetsTopic, zookeeper })]);
   const ask = (version: number, key: string, keyType = 0) => served.ask(findCoordinator, version, { key, keyType, coordinatorKeys: [key] });
-  return { zk, metadata, topic, served, ask };
+  return { zk, metadata, topic, made, served, ask };
 }
 
 const nobody = { nodeId: -1, host: "", port: -1 };
@@ -76,6 +83,19 @@ test.each([ErrorCode.LEADER_NOT_AVAILABLE, ErrorCode.INVALID_REPLICATION_FACTOR]
   topic.answer = () => Promise.resolve(code);
   for (const version of [0, 1, 3]) expect(await ask(version, "a")).toMatchObject({ ...nobody, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE });
   expect(await ask(4, "a")).toMatchObject({ coordinators: [{ key: "a", ...nobody, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, errorMessage: expect.stringContaining(OFFSETS) }] });
+});
+
+test("the group that the topic is made for is answered when it has been made; where too few brokers live nobody waits", async () => {
+  const { ask, topic, made, metadata } = await stage({});
+  topic.answer = () => Promise.resolve(ErrorCode.INVALID_REPLICATION_FACTOR);
+  await ask(3, "a");
+  expect(made.waits).toBe(0);
+  topic.answer = () => Promise.resolve(ErrorCode.LEADER_NOT_AVAILABLE);
+  made.answer = () => {
+    tell(metadata, BROKERS, { [OFFSETS]: [1, 2, 1] });
+    return true;
+  };
+  expect(await ask(3, "a")).toMatchObject({ nodeId: 2, errorCode: ErrorCode.NONE });
 });
 
 test("where ZooKeeper is out of reach, clients are to ask again; what nobody foresaw ends the connection", async () => {

@@ -10,9 +10,11 @@ import type { ZooKeeperSession } from "../../znodes/zookeeper-session.ts";
 import { endpointOf } from "../endpoints.ts";
 import type { MetadataCache } from "../metadata-cache.ts";
 import type { OffsetsTopic } from "../offsets-topic.ts";
+import type { TopicAdmin } from "../topic-admin.ts";
 
 export interface FindCoordinatorServices {
   readonly metadata: MetadataCache;
+  readonly topics: Pick<TopicAdmin, "whenCreated">;
   readonly offsetsTopic: Pick<OffsetsTopic, "ensure" | "partitionCount">;
   readonly zookeeper: Pick<ZooKeeperSession, "run">;
 }
@@ -23,12 +25,14 @@ type Coordinator = Input<typeof findCoordinatorResponse>["coordinators"][number]
 type Place = { readonly topic: string; readonly partitions: number } | { readonly errorCode: ErrorCode; readonly message: string };
 
 const KEYS_FROM = 4;
+/** How long the first group waits for its topic to be made, before it is told to ask again: many clients do so only after a second. */
+const MADE_MS_MAX = 1000;
 const GROUP = 0;
 const TRANSACTION = 1;
 
 /**
  * FindCoordinator, 0 to 5: the leader of the partition that keeps a group, on the listener that was asked; the topic
- * is made where it is missing. From version 4 on many groups at once (KIP-699). A transactional id's is named where
+ * is made where it is missing, and waited for. From version 4 on many groups at once (KIP-699). A transactional id's is named where
  * the topic exists (another broker has made it), and COORDINATOR_NOT_AVAILABLE where it does not: it is not made
  * before there are coordinators for it. Source: KafkaApis.handleFindCoordinatorRequest (2.7.1 and 3.8.0).
  */
@@ -62,7 +66,8 @@ export function findCoordinatorRoute(services: FindCoordinatorServices): Route {
 
   async function groupsPlace(): Promise<Place> {
     const error = await services.offsetsTopic.ensure();
-    if (error === ErrorCode.NONE) return { topic: GROUP_METADATA_TOPIC, partitions: await services.offsetsTopic.partitionCount() };
+    const made = error === ErrorCode.NONE || (error === ErrorCode.LEADER_NOT_AVAILABLE && (await services.topics.whenCreated(GROUP_METADATA_TOPIC, 1, MADE_MS_MAX)));
+    if (made) return { topic: GROUP_METADATA_TOPIC, partitions: await services.offsetsTopic.partitionCount() };
     return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, message: error === ErrorCode.LEADER_NOT_AVAILABLE ? `${GROUP_METADATA_TOPIC} is being made` : `${GROUP_METADATA_TOPIC} can't be made yet` };
   }
 
